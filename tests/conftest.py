@@ -1,0 +1,40 @@
+"""Fixtures for every test."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# No deadline: scripts/bench measures how fast things are, never a test. In CI a failure has to come again.
+settings.register_profile("home", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "home")
+
+OWN_PREFIXES = ("MAILBOX_", "CONNECTORS_")
+# These change where programs report to, or how their output looks.
+FOREIGN_NAMES = (
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "COLUMNS",
+    "LINES",
+)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's settings must not reach a test, nor the programs that it starts."""
+    for name in os.environ:
+        if name.startswith(OWN_PREFIXES) or name in FOREIGN_NAMES:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty home folder."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
