@@ -1,0 +1,221 @@
+"""Files that are there whole or not at all, also after a power cut, and are never overwritten.
+
+Publish = write in a folder that nobody watches, fsync, rename into place, fsync the folder: the order that Maildir
+and Postfix use. fsync(2): "Calling fsync() does not necessarily ensure that the entry in the directory containing
+the file has also reached disk. For that an explicit fsync() on a file descriptor for the directory is also needed."
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from connectors.base.errors import BadMessage
+
+#: Errors that mean "no room", which is waited out and never blamed on a message.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MAX_NAME_BYTES = 200  # leaves room for `.reason.json` and `~<key>` below the 255 bytes of common file systems
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Make the folder's entries durable. A file system that cannot (EINVAL, some network mounts) is left alone."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o600, gid: int = -1) -> None:
+    """Create `path` with `data`, durable itself (its folder entry is not). Removes what it began on any failure."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            if gid >= 0:
+                os.fchown(fd, -1, gid)
+                os.fchmod(fd, mode)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def replace_private(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Replace one of our own files (status, cursors) as a whole; mode 0600."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            os.write(fd, data)
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def move(source: Path, folder: Path, name: str, key: str) -> Path:
+    """Rename into `folder` as `name`, or as `<stem>~<key><suffix>` when that is taken. Returns the new path.
+
+    Nothing is ever overwritten. Raises FileNotFoundError when somebody else took `source`.
+    """
+    target = folder / name
+    for candidate in (target, target.with_name(f"{target.stem}~{key}{target.suffix}")):
+        try:
+            _rename_exclusive(source, candidate)
+        except FileExistsError:
+            continue
+        return candidate
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+
+
+def publish(
+    data: bytes,
+    staging: Path,
+    folder: Path,
+    name: str,
+    key: str,
+    *,
+    mode: int = 0o600,
+    gid: int = -1,
+    exact: bool = False,
+) -> Path:
+    """Write durably into `folder` through `staging` (same file system). Returns the path it got.
+
+    `exact=True` raises FileExistsError where the name is taken.
+    """
+    staged = staging / f"{key}.{secrets.token_hex(4)}.tmp"
+    write_new(staged, data, mode, gid)
+    try:
+        if exact:
+            path = folder / name
+            _rename_exclusive(staged, path)
+        else:
+            path = move(staged, folder, name, key)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_folder(folder)
+    return path
+
+
+def move_exact(source: Path, target: Path) -> None:
+    """Rename, never over something. Raises FileExistsError or FileNotFoundError."""
+    _rename_exclusive(source, target)
+
+
+def publish_here(folder: Path, name: str, data: bytes) -> Path:
+    """As `publish`, for folders with no staging folder: the temporary name begins with a dot, which readers ignore."""
+    staged = folder / f".{name}.{secrets.token_hex(4)}.tmp"
+    write_new(staged, data)
+    try:
+        path = move(staged, folder, name, secrets.token_hex(4))
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_folder(folder)
+    return path
+
+
+def read_regular(path: str | os.PathLike[str], max_bytes: int) -> tuple[bytes, os.stat_result]:
+    """The content and the status of a regular file.
+
+    Raises BadMessage for what is no regular file, is a link, or has more than `max_bytes`; OSError as open(2) does.
+    """
+    try:
+        # O_NONBLOCK: a FIFO that somebody left in the folder must not hang us.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BadMessage(f"{path} is a symbolic link", hint="write a regular file") from error
+        raise
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise BadMessage(f"{path} is not a regular file", hint="write a regular file")
+        if status.st_size > max_bytes:
+            raise BadMessage(
+                f"{status.st_size} bytes; at most {max_bytes} are read",
+                hint="send large content as an attachment, or raise limits.message_max_bytes",
+            )
+        chunks = []
+        while chunk := os.read(fd, 1 << 20):
+            chunks.append(chunk)
+        return b"".join(chunks), status
+    finally:
+        os.close(fd)
+
+
+def safe_name(text: str, fallback: str = "file") -> str:
+    """A file name made of foreign text: no separators, no control characters, no leading dot, at most 200 bytes."""
+    kept = "".join("_" if ord(c) < 32 or ord(c) == 127 or c in '/\\:*?"<>|' else c for c in text)
+    kept = kept.encode("utf-8", "replace")[:_MAX_NAME_BYTES].decode("utf-8", "ignore").lstrip(".").strip()
+    return kept or fallback
+
+
+def fit_name(name: str, key: str) -> str:
+    """`name` unless it is too long to get `~<key>` and `.reason.json`; then its start and the key."""
+    if len(os.fsencode(name)) <= _MAX_NAME_BYTES:
+        return name
+    return os.fsencode(name)[: _MAX_NAME_BYTES - 40].decode("utf-8", "ignore") + f"~{key}.json"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One of our own JSON files; an empty dict when it is missing or torn (it is a view, never the truth)."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _libc_rename() -> Callable[[bytes, bytes], int] | None:
+    """renameat2(2) with RENAME_NOREPLACE, or macOS's renamex_np(2) with RENAME_EXCL."""
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "darwin":
+            rename = libc.renamex_np
+            rename.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint)
+            return lambda source, target: int(rename(source, target, 4))
+        rename2 = libc.renameat2
+        rename2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+        return lambda source, target: int(rename2(-100, source, -100, target, 1))
+    except (AttributeError, OSError):
+        return None
+
+
+_rename = _libc_rename()
+
+
+def _rename_exclusive(source: Path, target: Path) -> None:
+    if _rename is not None:
+        if _rename(os.fsencode(source), os.fsencode(target)) == 0:
+            return
+        code = ctypes.get_errno()
+        # Some file systems (NFS, older FUSE) know no flags; there a check and a rename have to do.
+        if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise OSError(code, os.strerror(code), str(source), None, str(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    os.rename(source, target)
