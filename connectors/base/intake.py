@@ -1,0 +1,324 @@
+"""Events in: durable before the platform is told, and never twice.
+
+    stage the file, fsync it and the staging folder
+    → one transaction records its id (and the checkpoint)
+    → rename into the inbox, fsync the inbox
+    → return: now the connector may acknowledge
+
+The rename is its own journal. Whatever is still staged at the next start is finished if it is whole, and deleted if
+it is torn: then it was never recorded, never acknowledged, and comes again.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from connectors.base.errors import BadMessage, RetryLater
+from connectors.base.files import NO_ROOM, move, sync_folder, write_new
+from connectors.base.home import Home
+from connectors.base.message import Message, utc_now
+from connectors.base.settings import Limits
+from connectors.base.steps import step
+from connectors.base.store import EventRow, Store
+
+#: How long a full disk or a full inbox is left alone before it is looked at again.
+PRESSURE_POLL_S = 1.0
+#: How long dedupe remembers an id at least, by count; far beyond any platform's redelivery window.
+KEEP_IDS = 200_000
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An event on its way: its file's name, its content, its row."""
+
+    name: str
+    body: bytes
+    row: EventRow
+
+
+class Names:
+    """Inbox names that sort in arrival order, also when the clock steps back.
+
+    `20260131T120000.000001Z-<instance>-<8 hex of the id's sha256>.json`; the time never goes back below the newest
+    name that this process saw in the inbox or gave itself.
+    """
+
+    def __init__(self, instance: str, clock: Callable[[], float]) -> None:
+        self._instance = instance
+        self._clock = clock
+        self._last_us = 0
+
+    def seen(self, name: str) -> None:
+        """Later names sort after `name`, unless it is none of ours or claims to come from another year."""
+        try:
+            stamp = datetime.strptime(name[:23], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+        except ValueError:
+            return
+        if stamp.timestamp() < self._clock() + 365 * 86_400:
+            self._last_us = max(self._last_us, int(stamp.timestamp() * 1_000_000))
+
+    def new(self, event_id: str) -> str:
+        self._last_us = max(int(self._clock() * 1_000_000), self._last_us + 1)
+        stamp = datetime.fromtimestamp(self._last_us // 1_000_000, UTC).strftime("%Y%m%dT%H%M%S")
+        digest = hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return f"{stamp}.{self._last_us % 1_000_000:06d}Z-{self._instance}-{digest}.json"
+
+
+class Intake:
+    """Writes one instance's events. Thread-safe; one event, or one batch, at a time."""
+
+    def __init__(
+        self,
+        home: Home,
+        name: str,
+        store: Store,
+        *,
+        limits: Limits,
+        stop: threading.Event,
+        on_pressure: Callable[[str | None], None] = lambda reason: None,
+        clock: Callable[[], float] = time.time,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self._home = home
+        self._store = store
+        self._limits = limits
+        self._stop = stop
+        self._on_pressure = on_pressure
+        self._clock = clock
+        self._logger = logger or logging.getLogger(f"connector.{name}")
+        self._staging = home.staging(name)
+        self._names = Names(name, clock)
+        self._lock = threading.Lock()
+        self._pressure: str | None = None
+        self._room = 0
+        self._recount_at = 0.0
+        self.duplicates = 0
+
+    # ── the protocol ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def accept(
+        self, messages: Sequence[Message], checkpoint: tuple[str, Any] | None = None, *, exempt: bool = False
+    ) -> list[Path]:
+        """Make events durable, and a source's bookmark with them. Returns the path that each has or had in the inbox.
+
+        Waits while there is no room (unless `exempt` from the inbox limit). Raises RetryLater when the connector is
+        stopped meanwhile: then nothing was accepted, and nothing may be acknowledged.
+        """
+        with self._lock:
+            known = self._store.known([m.id for m in messages])
+            fresh = []
+            for message in messages:
+                if message.id not in known:
+                    staged = self._prepare(message)
+                    known[message.id] = staged.name
+                    fresh.append(staged)
+            self.duplicates = len(messages) - len(fresh)
+            if fresh or checkpoint is not None:
+                self._in_spite_of_no_room(len(fresh), exempt, lambda: self._record(fresh, checkpoint, held=False))
+            if fresh:
+                self._in_spite_of_no_room(0, True, lambda: self._publish([s.name for s in fresh]))
+            return [self._home.inbox / known[m.id] for m in messages]
+
+    def hold(self, message: Message) -> bool:
+        """Make an event durable whose files have yet to be fetched; it may be acknowledged now. False: known already.
+
+        `release` publishes it. After a crash it is published by `recover` as far as it got.
+        """
+        with self._lock:
+            if self._store.known([message.id]):
+                return False
+            staged = self._prepare(message)
+            self._in_spite_of_no_room(1, False, lambda: self._record([staged], None, held=True))
+            return True
+
+    def release(self, message: Message) -> Path:
+        """Publish a held event with the content it has now."""
+        with self._lock:
+            row = self._store.event(message.id)
+            if row is None or not row.held:
+                raise ValueError(f"{message.id} is not held")
+            body = message.to_bytes()
+            part = self._staging / f"{row.file}.tmp"
+
+            def swap() -> None:
+                part.unlink(missing_ok=True)
+                write_new(part, body, self._home.modes.file, self._home.modes.gid)
+                os.replace(part, self._staging / row.file)
+                sync_folder(self._staging)
+                self._store.release(message.id, body)
+
+            self._in_spite_of_no_room(0, True, swap)
+            self._in_spite_of_no_room(0, True, lambda: self._publish([row.file]))
+            return self._home.inbox / row.file
+
+    def recover(self) -> list[Message]:
+        """Finish what an earlier process left staged. Returns the held events: their files are still to be fetched."""
+        with self._lock:
+            self._names.seen(self._store.newest_event_file())
+            self._names.seen(max(self._listing(self._home.inbox), default=""))
+            held: list[Message] = []
+            ready: list[str] = []
+            for name in sorted(os.listdir(self._staging)):
+                path = self._staging / name
+                if not name.endswith(".json"):
+                    path.unlink(missing_ok=True)  # a temporary file of a writer that died
+                    continue
+                try:
+                    message = Message.from_file(path)
+                except (BadMessage, OSError):
+                    self._logger.warning("recovery: %s is torn; it was never acknowledged and will come again", name)
+                    path.unlink(missing_ok=True)
+                    continue
+                self._sync(path)
+                row = self._store.event(message.id)
+                if row is None:
+                    staged = Staged(name, path.read_bytes(), self._row(message, name, path.read_bytes()))
+                    self._store.record_events([staged.row])
+                elif row.file != name:
+                    path.unlink(missing_ok=True)
+                    continue
+                elif row.held:
+                    held.append(message)
+                    continue
+                ready.append(name)
+            if ready:
+                self._logger.info("recovery: %d events were staged and are published now", len(ready))
+                self._publish(ready)
+            return held
+
+    def _prepare(self, message: Message) -> Staged:
+        if message.received_at is None:
+            message = message.model_copy(update={"received_at": utc_now()})
+        name, body = self._names.new(message.id), message.to_bytes()
+        return Staged(name, body, self._row(message, name, body))
+
+    def _row(self, message: Message, name: str, body: bytes) -> EventRow:
+        return EventRow(
+            id=message.id,
+            file=name,
+            kind=message.kind,
+            conversation_id=message.conversation.id,
+            thread_id=message.conversation.thread_id,
+            held=False,
+            received_at=self._clock(),
+            body=body,
+        )
+
+    def _record(self, fresh: list[Staged], checkpoint: tuple[str, Any] | None, *, held: bool) -> None:
+        written: list[Path] = []
+        try:
+            for staged in fresh:
+                path = self._staging / staged.name
+                write_new(path, staged.body, self._home.modes.file, self._home.modes.gid)
+                written.append(path)
+            if fresh:
+                sync_folder(self._staging)
+            step("intake.staged")
+            rows = [s.row if not held else EventRow(**{**vars(s.row), "held": True}) for s in fresh]
+            self._store.record_events(rows, checkpoint)
+        except BaseException:
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise
+        step("intake.recorded")
+
+    def _publish(self, names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                move(self._staging / name, self._home.inbox, name, "again")
+            except FileNotFoundError:
+                # A repeated try after ENOSPC: this one had been renamed already.
+                continue
+        step("intake.published")
+        sync_folder(self._home.inbox)
+        step("intake.synced")
+        self._room -= len(names)
+
+    @staticmethod
+    def _sync(path: Path) -> None:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    # ── back-pressure ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _in_spite_of_no_room(self, count: int, exempt: bool, work: Callable[[], None]) -> None:
+        """Do `work` when there is room for it; wait, and say so, while there is none."""
+        while True:
+            reason = self._no_room(count, exempt)
+            if reason is None:
+                try:
+                    work()
+                except OSError as error:
+                    if error.errno not in NO_ROOM:
+                        raise
+                    reason = f"the disk is full ({os.strerror(error.errno or errno.ENOSPC)})"
+                except sqlite3.OperationalError as error:
+                    if "full" not in str(error):
+                        raise
+                    reason = f"the disk is full (store: {error})"
+                else:
+                    self._say(None)
+                    return
+            self._say(reason)
+            if self._stop.wait(PRESSURE_POLL_S):
+                raise RetryLater(f"stopped while {reason}: nothing was accepted")
+
+    def _no_room(self, count: int, exempt: bool) -> str | None:
+        if exempt:
+            return None
+        free = _free_bytes(self._home.inbox)
+        if free < self._limits.min_free_bytes:
+            return f"only {free} bytes are free; limits.min_free_bytes is {self._limits.min_free_bytes}"
+        now = time.monotonic()
+        if self._room < count or now >= self._recount_at or self._pressure is not None:
+            waiting = len(self._listing(self._home.inbox)) + sum(
+                len(self._listing(folder)) for folder in self._consumers()
+            )
+            # Other instances fill the same inbox: look again after using up half of the room, and every 30 s.
+            self._room = (self._limits.inbox_max_files - waiting + 1) // 2
+            self._recount_at = now + 30
+            if waiting + max(count, 1) > self._limits.inbox_max_files and waiting > 0:
+                return f"{waiting} events wait in the inbox; limits.inbox_max_files is {self._limits.inbox_max_files}"
+            self._room = max(self._room, count)
+        return None
+
+    def _say(self, reason: str | None) -> None:
+        if (reason is None) != (self._pressure is None):
+            if reason is None:
+                self._logger.info("there is room again; receiving goes on")
+            else:
+                self._logger.warning("receiving is paused: %s", reason)
+            self._on_pressure(reason)
+        self._pressure = reason
+
+    def _consumers(self) -> list[Path]:
+        try:
+            return [Path(entry.path) for entry in os.scandir(self._home.claimed) if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            return []
+
+    @staticmethod
+    def _listing(folder: Path) -> list[str]:
+        try:
+            return [name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith(".")]
+        except OSError:
+            return []
+
+
+def _free_bytes(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize

@@ -1,0 +1,136 @@
+"""What an earlier process left in .sending/: found by key, never by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.base.ends import HELD, Ends
+from connectors.base.errors import BadMessage
+from connectors.base.home import Home
+from connectors.base.message import OutgoingMessage
+from connectors.base.outbox import read_outgoing
+from connectors.base.settings import DeliveryPolicy, Limits
+from connectors.base.store import Claim, OutRow, OutState, Store
+
+#: So many deaths of the process inside one send make a dead letter.
+MAX_DEATHS = 3
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """An outgoing that goes on. `message` is None when the file cannot be read as one: its attempt will say so."""
+
+    row: OutRow
+    message: OutgoingMessage | None
+    wait_s: float
+
+
+class Recovery:
+    """Brings the store and the folder together again, and ends what had ended."""
+
+    def __init__(
+        self,
+        home: Home,
+        name: str,
+        store: Store,
+        ends: Ends,
+        *,
+        policy: DeliveryPolicy,
+        limits: Limits,
+        idempotent: bool,
+        clock: Callable[[], float],
+        logger: logging.Logger,
+    ) -> None:
+        self._folder = home.sending(name)
+        self._outbox = home.outbox(name)
+        self._store = store
+        self._ends = ends
+        self._policy = policy
+        self._limits = limits
+        self._idempotent = idempotent
+        self._clock = clock
+        self._logger = logger
+
+    def run(self) -> list[Recovered]:
+        """All that go on, in order of arrival."""
+        rows = {row.key: row for row in self._store.under_way()}
+        revived = self._store.revived_keys()
+        files = {path.stem: path for path in self._folder.glob("*.json")}
+        for key, row in rows.items():
+            waits_in_outbox = key in revived and (self._outbox / revived[key]).exists()
+            if key not in files and not waits_in_outbox:
+                self._without_file(row)
+        orphans = [key for key in files if key not in rows]
+        for key in sorted(orphans, key=lambda k: files[k].stat().st_ctime_ns):
+            self._orphan(key, files[key])
+        found = [self.with_file(row) for row in self._store.under_way() if row.key in files]
+        return [recovered for recovered in found if recovered is not None]
+
+    def _orphan(self, key: str, path: Path) -> None:
+        """A claimed file whose record a power cut took back, or that ended and was not deleted yet."""
+        row = self._store.outgoing(key)
+        if row is None:
+            self._store.insert_claims([Claim(key, path.name)])
+        elif row.state == OutState.DEAD:
+            self._ends.resume_burial(row)
+        else:
+            self._ends.discard(key)
+
+    def _without_file(self, row: OutRow) -> None:
+        if row.state == OutState.DYING:
+            self._ends.resume_burial(row)
+        elif row.state == OutState.CLAIMED:
+            # The rename never happened: the file is in the outbox, or was deleted there.
+            self._store.forget_outgoing(row.key)
+        elif self._ends.find_receipt(row):
+            self._store.update_outgoing(row.key, state=OutState.SENT)
+        else:
+            self._store.update_outgoing(row.key, state=OutState.CANCELLED, note="its file was deleted: cancelled")
+
+    def with_file(self, row: OutRow) -> Recovered | None:
+        """Go on with a claimed file; None when that brought it to its end."""
+        if row.state == OutState.DYING:
+            self._ends.resume_burial(row)
+            return None
+        if row.state == OutState.SENDING:
+            receipt = self._ends.find_receipt(row)
+            if receipt is not None:
+                self._store.update_outgoing(row.key, state=OutState.SENT, result=receipt.name)
+                self._ends.discard(row.key)
+                return None
+            if not self._survives_a_death(row):
+                return None
+        # The clock may have stepped back since: never wait longer than the wait that was set.
+        wait = min(max(0.0, row.next_at - self._clock()), row.wait_s) if row.state == OutState.QUEUED else 0.0
+        try:
+            path = self._folder / f"{row.key}.json"
+            return Recovered(row, read_outgoing(path, self._limits.message_max_bytes), wait)
+        except (BadMessage, OSError):
+            return Recovered(row, None, wait)
+
+    def _survives_a_death(self, row: OutRow) -> bool:
+        """The process died inside the send of `row`. False when that makes it a dead letter."""
+        deaths = row.deaths + 1
+        ambiguous = row.ambiguous or not self._idempotent
+        self._store.update_outgoing(
+            row.key,
+            durable=True,
+            state=OutState.QUEUED,
+            deaths=deaths,
+            ambiguous=ambiguous,
+            next_at=0.0,
+            note=f"the process ended during attempt {row.attempts}",
+        )
+        if deaths >= MAX_DEATHS:
+            text = f"the process ended {deaths} times while this was being sent"
+            hint = "look at the log for what it does to the connector; then `connectors failed retry`"
+            self._ends.bury_row(row, "crashed", text, hint, ambiguous=ambiguous)
+            return False
+        if ambiguous and self._policy.on_ambiguous == "hold":
+            self._ends.bury_row(row, "ambiguous", *HELD, ambiguous=True)
+            return False
+        self._logger.warning("%s: the process ended while it was being sent; sending it again", row.file)
+        return True
