@@ -1,0 +1,94 @@
+"""The options of connectors.yml against what the connector classes declare.
+
+Imports the classes, and so runs in a process that may: `validate`, or a child of the manager.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from connectors.base import registry
+from connectors.base.errors import ConfigError
+from connectors.base.home import Home
+from connectors.base.options import OptionInfo, OptionProblem, describe, options_of, read_options
+from connectors.base.problems import Problem
+from connectors.base.reading import IN_THE_FILE
+from connectors.base.secrets import MIN_LENGTH, Redactor, is_secret_name
+from connectors.base.settings import Config, Entry
+from connectors.base.variables import substitute
+
+
+def check_options(config: Config, home: Home | str | os.PathLike[str]) -> tuple[Config, list[Problem]]:
+    """Returns the config without the entries that have an error, and the problems that are new.
+
+    The entries that stay have the values of the variables that their options declare (`env=`) among their
+    options, and `Config.values` has them too. Disabled entries stay as they are: their type need not even be
+    installed.
+    """
+    base_dir = home.root if isinstance(home, Home) else Path(os.path.abspath(home))
+    entries: list[Entry] = []
+    found: list[Problem] = []
+    values = dict.fromkeys(config.values)
+    literal = {(problem.line, problem.instance) for problem in config.problems if IN_THE_FILE in problem.text}
+    for entry in config.entries:
+        checked, problems = (entry, []) if not entry.enabled else _check(entry, config, base_dir, values)
+        if not any(problem.severity == "error" for problem in problems):
+            entries.append(checked)
+        redactor = Redactor(values)
+        for problem in problems:
+            where = (entry.line_of(problem.path), entry.name)
+            if IN_THE_FILE not in problem.text or where not in literal:
+                text = redactor.redact(problem.text)  # a validator of the author's may quote what it refused
+                found.append(Problem(config.file.name, *where, text, problem.suggestion, problem.severity))
+    every = tuple(sorted((*config.problems, *found), key=lambda problem: (problem.file, problem.line)))
+    return replace(config, entries=tuple(entries), values=tuple(values), problems=every), found
+
+
+def _check(entry: Entry, config: Config, base_dir: Path, values: dict[str, None]) -> tuple[Entry, list[OptionProblem]]:
+    try:
+        options = options_of(registry.load_class(entry.type, base_dir))
+    except ConfigError as error:
+        hint = f": {error.hint}" if error.hint and error.hint not in str(error) else ""
+        return entry, [OptionProblem(("type",), f"{error}{hint}")]
+    if options is None:
+        names = [name for name in entry.options if is_secret_name(name)]
+        return entry, list(_empty_variables(names, entry, config))
+    infos = describe(options)
+    secrets = [info.name for info in infos if info.secret]
+    problems = list(_empty_variables(secrets, entry, config))
+    said = {problem.path for problem in problems}
+    _, data, more = read_options(options, entry.options, config.env)
+    problems += [problem for problem in more if problem.path not in said]
+    for info in infos:
+        value = data.get(info.name)
+        if isinstance(value, str) and value and (info.secret or info.name not in entry.options):
+            values[value] = None
+        problems += _warnings(info, value, entry)
+    return replace(entry, options=data), problems
+
+
+def _empty_variables(names: list[str], entry: Entry, config: Config) -> Iterator[OptionProblem]:
+    """A variable that a secret needs and that is empty: never "no secret"."""
+    for name in names:
+        raw = entry.raw.get(name)
+        empty = substitute(raw, config.env).empty if isinstance(raw, str) else ()
+        if empty:
+            text = f'option "{name}" is secret and its variable {empty[0]} is set but empty: give it a value'
+            yield OptionProblem((name,), text)
+
+
+def _warnings(info: OptionInfo, value: Any, entry: Entry) -> Iterator[OptionProblem]:
+    if not info.secret or not isinstance(value, str) or not value:
+        return
+    raw = entry.raw.get(info.name)
+    if isinstance(raw, str) and "${" not in raw:
+        advice = f"move it to .env and write ${{{info.env or 'NAME'}}} here"
+        text = f"{info.name}: {IN_THE_FILE}: {advice}"
+        yield OptionProblem((info.name,), text, severity="warning")
+    if len(value) < MIN_LENGTH:
+        text = f'option "{info.name}" is secret and shorter than {MIN_LENGTH} characters: logs will show it'
+        yield OptionProblem((info.name,), text, severity="warning")
