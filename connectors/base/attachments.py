@@ -50,6 +50,7 @@ def _write(path: Path, chunks: Iterable[bytes], max_bytes: int, mode: int, shown
     digest, size = hashlib.sha256(), 0
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
+        os.fchmod(fd, mode)  # a group's file stays the group's, whatever the umask is
         for chunk in chunks:
             size += len(chunk)
             if size > max_bytes:
@@ -124,6 +125,8 @@ def _walk(root: Path, parts: tuple[str, ...], path: Path) -> int:
                 hint="write the file, readable to the connector, before the outgoing that names it",
             ) from error
         raise
+    except ValueError as error:  # a NUL, or what the file system's encoding has no bytes for
+        raise Rejected(f"attachment {str(path)!r}: no such name is possible", hint="name an existing file") from error
     finally:
         if at >= 0:
             os.close(at)

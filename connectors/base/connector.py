@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -72,6 +72,7 @@ class Connector(ABC):
         self._report_fd: int | None = None
         self._log_file = True
         self._stdin = "alone"
+        self._bell = -1
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._ended = threading.Event()
@@ -129,9 +130,10 @@ class Connector(ABC):
             self.stop()
 
     def stop(self) -> None:
-        """Ask for the end: `_running` becomes false and every `wait` returns."""
+        """Ask for the end: `_running` becomes false and every `wait` returns. Not for signal handlers."""
         self._stop.set()
         self._wake.set()
+        self._ring()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait, instead of sleeping. True: stop now."""
@@ -148,7 +150,8 @@ class Connector(ABC):
         found, data, problems = read_options(declared, self._expanded_config(), self._variables())
         for info in declaration_of(type(self)).options or ():
             value = data.get(info.name)
-            if info.secret and isinstance(value, str | Secret):
+            from_variable = info.env is not None and info.name not in self.config
+            if (info.secret or from_variable) and isinstance(value, str | Secret):
                 self.redactor.add([value.reveal() if isinstance(value, Secret) else value])
         if found is None:
             raise ConfigError("; ".join(problem.text for problem in problems), hint=f"see connectors.yml, {self.name}")
@@ -165,13 +168,11 @@ class Connector(ABC):
             return variables[env_key]
         if self._expanded or "${" not in str(value):
             return value
-        from connectors.base.variables import expand, substitute
+        from connectors.base.variables import substitute
 
-        if isinstance(value, str):
-            used = substitute(value, variables)
-            self.redactor.add([use.value for use in used.used if use.value])
-            return default if used.unset else used.text
-        return expand(value, variables)
+        if isinstance(value, str) and substitute(value, variables).unset:
+            return default
+        return self._expand(value)
 
     def write_to_inbox(self, msg: Message) -> Path:
         """Make an event durable; when this returns it may be acknowledged.
@@ -197,6 +198,28 @@ class Connector(ABC):
         """The bookmark that `write_all_to_inbox` committed last; None at first."""
         return self._open_runtime().store.checkpoint(name)
 
+    def hold(self, msg: Message) -> bool:
+        """Make an event durable whose files are yet to be fetched; it may be acknowledged now, and is not in the inbox.
+
+        False: it came before. Otherwise call `release` when the files are there, or when they took too long. After
+        a crash it is published at the next start, each file that was not fetched as a placeholder with its reason.
+        """
+        return self._open_runtime().intake.hold(msg)
+
+    def release(self, msg: Message) -> Path:
+        """Publish a held event with the content that it has now; returns its path in the inbox."""
+        return self._open_runtime().intake.release(msg)
+
+    def save_incoming(self, chunks: Iterable[bytes], name: str) -> dict[str, Any]:
+        """Store a file that came in; returns its entry for `content.attachments`: path, name, size, sha256.
+
+        `name` is what the platform calls it: data, never a path. Raises Rejected above limits.attachment_max_bytes.
+        """
+        from connectors.base.attachments import save_incoming
+
+        limits = self._open_runtime().settings.limits
+        return save_incoming(self._home, chunks, name, limits.attachment_max_bytes)
+
     def process_outbox(self) -> int:
         """Deliver what is due in the outbox; returns how many were sent. Never raises."""
         try:
@@ -217,6 +240,13 @@ class Connector(ABC):
         self._pumping = False
         return self._open_runtime().delivery.hand_over()
 
+    def close(self) -> None:
+        """Give back the lock and the store that a use without `run()` opened; safe twice. `run()` does so by itself."""
+        with self._runtime_lock:
+            runtime, self._runtime = self._runtime, None
+            if runtime is not None:
+                runtime.close()
+
     # ── running ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def run(self) -> None:
@@ -232,13 +262,15 @@ class Connector(ABC):
         if self._ended.is_set():  # a second run of the same object
             self._ended.clear()
             self._stop.clear()
+        bell, self._bell = os.pipe()
+        guard = threading.Thread(target=self._guard, args=(bell,), name="guard", daemon=True)
+        guard.start()
         restore = self._catch_signals()
         handlers: list[logging.Handler] = []
         code: int = Exit.OK
         try:
             self._load_settings()
             handlers = self._set_up_logging()
-            threading.Thread(target=self._guard, name="guard", daemon=True).start()
             self._begin()
             self.run_loop()
             if self._running and self._pumps and self._pumping:
@@ -258,6 +290,9 @@ class Connector(ABC):
             self._ended.set()
             logbook.tear_down(handlers)
             restore()
+            guard.join()
+            bell, self._bell = self._bell, -1
+            os.close(bell)
         return code
 
     def _begin(self) -> None:
@@ -321,8 +356,8 @@ class Connector(ABC):
             while self._running and self._pumping:
                 runtime.delivery.deliver_ready()
                 runtime.status.update(**runtime.backlog())
-                waits = [SLOW_SCAN_S, runtime.delivery.next_due_s(), runtime.status.flush()]
-                self._wake.wait(min(w for w in waits if w is not None))
+                due = runtime.delivery.next_due_s()
+                self._wake.wait(SLOW_SCAN_S if due is None else min(due, SLOW_SCAN_S))
                 self._wake.clear()
         except BaseException as error:  # noqa: BLE001 - a pump that dies silently leaves a connector deaf that looks well
             self._end_with(error)
@@ -339,9 +374,11 @@ class Connector(ABC):
             self._fatal = self._fatal or error
         self.stop()
 
-    def _guard(self) -> None:
+    def _guard(self, bell: int) -> None:
         """After a stop: end the process when run_loop, the send in hand or disconnect do not end by themselves."""
-        self._stop.wait()
+        os.read(bell, 1)
+        os.close(bell)
+        self.stop()
         if self._ended.wait(STOP_GRACE_S):
             return
         self.logger.warning("run_loop did not end within %g s of the stop; ending the process", STOP_GRACE_S)
@@ -367,13 +404,22 @@ class Connector(ABC):
         self._report("auth" if isinstance(error, AuthError) else "error", text=text, hint=hint, code=int(code))
         return int(code)
 
+    def _ring(self) -> None:
+        """Wake the guard, which stops everything. Safe in a signal handler."""
+        if self._bell >= 0:
+            try:
+                os.write(self._bell, b"!")
+            except OSError:
+                return  # the guard has heard it before
+
     def _catch_signals(self) -> Any:
-        """SIGTERM and SIGINT ask for the end. Signal handlers can only be set in the main thread (signal(3py))."""
+        """SIGTERM and SIGINT ask for the end, through a pipe: a handler may interrupt the very `wait` whose lock
+        `stop` takes. Handlers can only be set in the main thread (Python's signal module, "Signals and threads")."""
         if threading.current_thread() is not threading.main_thread():
             return lambda: None
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         for number in before:
-            signal.signal(number, lambda number, frame: self.stop())
+            signal.signal(number, lambda number, frame: self._ring())
         return lambda: [signal.signal(number, old) for number, old in before.items() if old is not None]
 
     # ── settings and runtime ──────────────────────────────────────────────────────────────────────────────────
@@ -485,7 +531,21 @@ class Connector(ABC):
     def _expanded_config(self) -> dict[str, Any]:
         if self._expanded:
             return self.config
-        from connectors.base.variables import expand
-
-        expanded: dict[str, Any] = expand(self.config, self._variables())
+        expanded: dict[str, Any] = self._expand(self.config)
         return expanded
+
+    def _expand(self, value: Any) -> Any:
+        """Expand `${VAR}`, and redact from now on what came from a variable. Raises ConfigError for one not set."""
+        from connectors.base.variables import expand, substitute
+
+        def texts(data: Any) -> Iterator[str]:
+            if isinstance(data, str):
+                yield data
+            elif isinstance(data, dict | list | tuple):
+                for item in data.values() if isinstance(data, dict) else data:
+                    yield from texts(item)
+
+        variables = self._variables()
+        for text in texts(value):
+            self.redactor.add(use.value for use in substitute(text, variables).used if use.value)
+        return expand(value, variables)

@@ -20,7 +20,7 @@ from typing import Any
 from connectors.base.attachments import copy_outgoing
 from connectors.base.ends import HELD, Ends, ReasonClass
 from connectors.base.errors import AuthError, BadMessage, ConfigError, Rejected, RetryLater
-from connectors.base.files import NO_ROOM
+from connectors.base.files import NO_ROOM, read_regular
 from connectors.base.home import Home
 from connectors.base.lanes import Item, Lanes
 from connectors.base.message import OutgoingMessage, Receipt, utc_now
@@ -29,7 +29,7 @@ from connectors.base.recovery import Recovered, Recovery
 from connectors.base.retry import Backoff
 from connectors.base.settings import DeliveryPolicy, Limits
 from connectors.base.steps import step
-from connectors.base.store import UNDER_WAY, OutRow, OutState, PartRow, Store
+from connectors.base.store import OutRow, OutState, PartRow, Store
 
 #: An outgoing whose id is also under way elsewhere looks again after this time.
 _SAME_ID_WAIT_S = 1.0
@@ -115,6 +115,7 @@ class Delivery:
         self._seq = 0
         self._keys: set[str] = set()
         self._paused_until = 0.0
+        self._no_room_because: str | None = None
         self._dirty = True
 
     # ── entry points ──────────────────────────────────────────────────────────────────────────────────────────
@@ -201,6 +202,7 @@ class Delivery:
                 return
             for claim in claimed:
                 self._add(claim)
+            self._room_again()
 
     def _add(self, claim: Claimed) -> None:
         self._seq += 1
@@ -230,11 +232,8 @@ class Delivery:
     def _recover_claims(self) -> None:
         """After a failed claim in this process: take in what was renamed and is not in a lane."""
         with self._lock:
-            for row in self._store.under_way():
-                if row.key not in self._keys and (self._folder / f"{row.key}.json").exists():
-                    found = self._recovery.with_file(row)
-                    if found is not None:
-                        self._take_up(found)
+            for found in self._recovery.run(self._keys):
+                self._take_up(found)
 
     def _take_up(self, found: Recovered) -> None:
         self._seq += 1
@@ -271,7 +270,7 @@ class Delivery:
             self._done(item)
             return None
         except BadMessage as error:
-            if not item.due and _unfinished(path):
+            if not item.due and _unfinished(path, self._limits.message_max_bytes):
                 self._wait(item, self._policy.quiet_s)
                 return None
             self._settle(item, partial(self._bury, row, "bad_message", str(error), error.hint))
@@ -281,7 +280,12 @@ class Delivery:
             return None
         if self._has_ended(item, row, message):
             return None
-        return Progress(row, message, row.attempts, row.ambiguous)
+        # Still so after an attempt in this process: the store had no room for how it went.
+        cut_off = row.state == OutState.SENDING and not self._sending.idempotent
+        if cut_off and self._policy.on_ambiguous == "hold":
+            self._settle(item, partial(self._ends.bury_row, row, "ambiguous", *HELD, ambiguous=True))
+            return None
+        return Progress(row, message, row.attempts, row.ambiguous or cut_off)
 
     def _read(self, item: Item, path: Path) -> OutgoingMessage:
         """What the claimed file says now; not parsed again when it is as it was at the claim."""
@@ -318,7 +322,7 @@ class Delivery:
             text = f"expires_at was {message.expires_at.isoformat()}"
             self._settle(item, lambda: self._bury(row, "expired", text, "send it anew if it still matters"))
             return True
-        if row.attempts and now - row.claimed_at > self._policy.max_age_s:
+        if (row.attempts or row.wait_s) and now - row.claimed_at > self._policy.max_age_s:
             text = f"not sent within {self._policy.max_age_s:g} s; last: {row.error}"
             self._settle(item, lambda: self._bury(row, "exhausted", text, _RETRY_HINT))
             return True
@@ -328,7 +332,7 @@ class Delivery:
             if sent is not None:
                 self._settle(item, lambda: self._answer_with(row, message, sent))
                 return True
-            if any(r.seq < row.seq and r.state in UNDER_WAY for r in earlier):
+            if any(r.seq < row.seq and r.key in self._keys for r in earlier):
                 self._wait(item, _SAME_ID_WAIT_S)
                 return True
         return False
@@ -348,6 +352,12 @@ class Delivery:
             parts = self._parts(row, progress.message)
         except Rejected as error:
             self._settle(item, partial(self._bury, row, "rejected", str(error), error.hint))
+            return 0
+        except (OSError, sqlite3.Error):
+            raise
+        except Exception as error:  # a bug in the connector's `split`, say: it costs this outgoing an attempt
+            self._logger.exception("%s could not be prepared", row.file)
+            self._failed(item, progress, error, ambiguous=False)
             return 0
         progress.parts_sent = sum(1 for part in parts if part.state == "sent")
         progress.ids = [i for part in parts if part.state == "sent" for i in part.ids]
@@ -390,7 +400,7 @@ class Delivery:
 
     def _parts(self, row: OutRow, message: OutgoingMessage) -> list[PartRow]:
         """The parts of a long text, as they were split at the first attempt; empty when it goes in one piece."""
-        parts = self._store.parts(row.key) if row.attempts or row.state == OutState.CLAIMED else []
+        parts = self._store.parts(row.key)
         if parts or message.action != "send":
             return parts
         texts = self._sending.split(message)
@@ -400,8 +410,9 @@ class Delivery:
         return self._store.parts(row.key)
 
     def _send(self, progress: Progress, parts: list[PartRow]) -> None:
+        once = progress.message.idempotency_key or progress.message.id
         if not parts:
-            self._send_one(progress, progress.message)
+            self._send_one(progress, progress.message.model_copy(update={"idempotency_key": once}))
             return
         key = progress.row.key
         for part in parts[progress.parts_sent :]:
@@ -409,7 +420,8 @@ class Delivery:
                 self._store.update_outgoing(key, durable=True, begin_part=part.n)
             before = len(progress.ids)
             # The files go with the last part, under the whole text.
-            changes = {"text": part.text, **({} if part is parts[-1] else {"attachments": []})}
+            changes: dict[str, Any] = {"text": part.text, "idempotency_key": f"{once}:{part.n}"}
+            changes.update({} if part is parts[-1] else {"attachments": []})
             self._send_one(progress, progress.message.model_copy(update=changes))
             self._store.update_outgoing(key, durable=True, end_part=(part.n, progress.ids[before:]))
             progress.parts_sent += 1
@@ -506,6 +518,7 @@ class Delivery:
                 self._done(item)
                 return False
             else:
+                self._room_again()
                 self._done(item)
                 return True
 
@@ -516,7 +529,14 @@ class Delivery:
             raise error
         self._logger.warning("sending is paused: %s", error)
         self._paused_until = self._monotonic() + 1.0
+        self._no_room_because = str(error)
         self._on_event("pressure", error=str(error))
+
+    def _room_again(self) -> None:
+        if self._no_room_because is not None:
+            self._no_room_because = None
+            self._logger.info("there is room again; sending goes on")
+            self._on_event("pressure", error=None)
 
     def _done(self, item: Item) -> None:
         with self._lock:
@@ -536,8 +556,8 @@ class _WrongReturn(Exception):
     """send_message returned something that is neither True, False nor a Receipt."""
 
 
-def _unfinished(path: Path) -> bool:
+def _unfinished(path: Path, max_bytes: int) -> bool:
     try:
-        return may_be_unfinished(path.read_bytes())
-    except OSError:
+        return may_be_unfinished(read_regular(path, max_bytes)[0])
+    except (OSError, BadMessage):
         return False

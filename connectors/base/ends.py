@@ -70,16 +70,7 @@ class Ends:
         receipt = receipt.model_copy(
             update={"ids": self._redact(receipt.ids), "metadata": self._redact(receipt.metadata)}
         )
-        modes = self._home.modes
-        path = publish(
-            receipt.to_bytes(),
-            self._home.staging(self._name),
-            self._home.sent(self._name),
-            fit_name(receipt.file, receipt.key),
-            receipt.key,
-            mode=modes.file,
-            gid=modes.gid,
-        )
+        path = self._publish_receipt(receipt)
         step("outbox.receipt")
         self._store.update_outgoing(
             receipt.key, state=state, result=path.name, error="", ambiguous=receipt.ambiguous, attempts=receipt.attempts
@@ -88,14 +79,29 @@ class Ends:
         self.discard(receipt.key)
         step("outbox.deleted")
 
+    def _publish_receipt(self, receipt: Receipt) -> Path:
+        """Repeatable: a claim has one receipt."""
+        modes, staging = self._home.modes, self._home.staging(self._name)
+        for path in self._receipt_paths(receipt.file, receipt.key):
+            try:
+                return publish(
+                    receipt.to_bytes(), staging, path.parent, path.name, receipt.key,
+                    mode=modes.file, gid=modes.gid, exact=True,
+                )  # fmt: skip
+            except FileExistsError:
+                if read_json(path).get("key") == receipt.key:
+                    sync_folder(path.parent)
+                    return path
+        raise FileExistsError(f"{receipt.file} and its name with the key are both taken in sent/")
+
+    def _receipt_paths(self, file: str, key: str) -> tuple[Path, Path]:
+        plain = self._home.sent(self._name) / fit_name(file, key)
+        return plain, plain.with_name(f"{plain.stem}~{key}{plain.suffix}")
+
     def find_receipt(self, row: OutRow) -> Path | None:
         """The receipt that this claim wrote, found by its key."""
-        name = fit_name(row.file, row.key)
-        plain = self._home.sent(self._name) / name
-        for path in (plain, plain.with_name(f"{plain.stem}~{row.key}{plain.suffix}")):
-            if read_json(path).get("key") == row.key:
-                return path
-        return None
+        paths = self._receipt_paths(row.file, row.key)
+        return next((path for path in paths if read_json(path).get("key") == row.key), None)
 
     def read_receipt(self, row: OutRow) -> Receipt | None:
         """The receipt of an outgoing that was sent, while it is kept."""

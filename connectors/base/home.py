@@ -119,7 +119,7 @@ class Home:
 
 def check_name(name: str) -> str:
     """The name, if it can be an instance's. Raises ConfigError otherwise."""
-    if not INSTANCE_NAME.match(name):
+    if not INSTANCE_NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r} cannot be an instance's name",
             hint="use 1 to 64 of the characters A-Z a-z 0-9 . _ - and begin with a letter or a digit",

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,10 @@ class Names:
         if stamp.timestamp() < self._clock() + 365 * 86_400:
             self._last_us = max(self._last_us, int(stamp.timestamp() * 1_000_000))
 
+    def own(self, name: str) -> bool:
+        """Whether this instance gave `name`."""
+        return name.startswith(f"Z-{self._instance}-", 22)
+
     def new(self, event_id: str) -> str:
         self._last_us = max(int(self._clock() * 1_000_000), self._last_us + 1)
         stamp = datetime.fromtimestamp(self._last_us // 1_000_000, UTC).strftime("%Y%m%dT%H%M%S")
@@ -101,6 +106,7 @@ class Intake:
         self._names = Names(name, clock)
         self._lock = threading.Lock()
         self._pressure: str | None = None
+        self._waiting = 0
         self._room = 0
         self._recount_at = 0.0
         self.duplicates = 0
@@ -116,19 +122,26 @@ class Intake:
         stopped meanwhile: then nothing was accepted, and nothing may be acknowledged.
         """
         with self._lock:
-            known = self._store.known([m.id for m in messages])
-            fresh = []
-            for message in messages:
-                if message.id not in known:
-                    staged = self._prepare(message)
-                    known[message.id] = staged.name
-                    fresh.append(staged)
+            fresh, files = self._fresh(messages)
+            while fresh or checkpoint is not None:
+                if self._try(len(fresh), exempt, partial(self._record, fresh, checkpoint, held=False)):
+                    break
+                fresh, files = self._fresh(messages)  # another thread may have brought the same event meanwhile
             self.duplicates = len(messages) - len(fresh)
-            if fresh or checkpoint is not None:
-                self._in_spite_of_no_room(len(fresh), exempt, lambda: self._record(fresh, checkpoint, held=False))
             if fresh:
-                self._in_spite_of_no_room(0, True, lambda: self._publish([s.name for s in fresh]))
-            return [self._home.inbox / known[m.id] for m in messages]
+                self._in_spite_of_no_room(lambda: self._publish([s.name for s in fresh]))
+            return [self._home.inbox / files[m.id] for m in messages]
+
+    def _fresh(self, messages: Sequence[Message]) -> tuple[list[Staged], dict[str, str]]:
+        """Those that did not come before, and {id: file name} of all."""
+        files = self._store.known([m.id for m in messages])
+        fresh = []
+        for message in messages:
+            if message.id not in files:
+                staged = self._prepare(message)
+                files[message.id] = staged.name
+                fresh.append(staged)
+        return fresh, files
 
     def hold(self, message: Message) -> bool:
         """Make an event durable whose files have yet to be fetched; it may be acknowledged now. False: known already.
@@ -136,11 +149,10 @@ class Intake:
         `release` publishes it. After a crash it is published by `recover` as far as it got.
         """
         with self._lock:
-            if self._store.known([message.id]):
-                return False
-            staged = self._prepare(message)
-            self._in_spite_of_no_room(1, False, lambda: self._record([staged], None, held=True))
-            return True
+            while not self._store.known([message.id]):
+                if self._try(1, False, partial(self._record, [self._prepare(message)], None, held=True)):
+                    return True
+            return False
 
     def release(self, message: Message) -> Path:
         """Publish a held event with the content it has now."""
@@ -158,25 +170,33 @@ class Intake:
                 sync_folder(self._staging)
                 self._store.release(message.id, body)
 
-            self._in_spite_of_no_room(0, True, swap)
-            self._in_spite_of_no_room(0, True, lambda: self._publish([row.file]))
+            self._in_spite_of_no_room(swap)
+            self._in_spite_of_no_room(lambda: self._publish([row.file]))
             return self._home.inbox / row.file
 
     def recover(self) -> list[Message]:
         """Finish what an earlier process left staged. Returns the held events: their files are still to be fetched."""
         with self._lock:
             self._names.seen(self._store.newest_event_file())
-            self._names.seen(max(self._listing(self._home.inbox), default=""))
+            found = self._listing(self._home.inbox)
+            self._names.seen(max(found, default=""))
+            self._names.seen(max(filter(self._names.own, found), default=""))
             held: list[Message] = []
             ready: list[str] = []
-            for name in sorted(os.listdir(self._staging)):
-                path = self._staging / name
+            for path in sorted(self._staging.iterdir()):
+                name = path.name
+                if path.is_symlink() or not path.is_file():
+                    continue  # somebody else left it there; doctor names it
                 if not name.endswith(".json"):
                     path.unlink(missing_ok=True)  # a temporary file of a writer that died
                     continue
                 try:
                     message = Message.from_file(path)
-                except (BadMessage, OSError):
+                except OSError as error:
+                    # No verdict on its content, which may have been acknowledged: the next start tries again.
+                    self._logger.warning("recovery: %s cannot be read and stays staged: %s", name, error)
+                    continue
+                except BadMessage:
                     self._logger.warning("recovery: %s is torn; it was never acknowledged and will come again", name)
                     path.unlink(missing_ok=True)
                     continue
@@ -255,27 +275,43 @@ class Intake:
 
     # ── back-pressure ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def _in_spite_of_no_room(self, count: int, exempt: bool, work: Callable[[], None]) -> None:
-        """Do `work` when there is room for it; wait, and say so, while there is none."""
-        while True:
-            reason = self._no_room(count, exempt)
-            if reason is None:
-                try:
-                    work()
-                except OSError as error:
-                    if error.errno not in NO_ROOM:
-                        raise
-                    reason = f"the disk is full ({os.strerror(error.errno or errno.ENOSPC)})"
-                except sqlite3.OperationalError as error:
-                    if "full" not in str(error):
-                        raise
-                    reason = f"the disk is full (store: {error})"
-                else:
+    def _in_spite_of_no_room(self, work: Callable[[], None]) -> None:
+        """Do repeatable `work`, waiting while the disk is full."""
+        while not self._try(0, True, work):
+            pass
+
+    def _try(self, count: int, exempt: bool, work: Callable[[], None]) -> bool:
+        """Do `work` if there is room for it. False after a wait because there was none: look at everything anew.
+
+        The lock is free during the wait: an event that is exempt must not wait behind one that is not.
+        """
+        reason = self._no_room(count, exempt)
+        if reason is None:
+            try:
+                work()
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                reason = f"the disk is full ({os.strerror(error.errno or errno.ENOSPC)})"
+            except sqlite3.OperationalError as error:
+                if "full" not in str(error):
+                    raise
+                reason = f"the disk is full (store: {error})"
+            else:
+                if not self._waiting:
                     self._say(None)
-                    return
-            self._say(reason)
-            if self._stop.wait(PRESSURE_POLL_S):
-                raise RetryLater(f"stopped while {reason}: nothing was accepted")
+                return True
+        self._say(reason)
+        self._waiting += 1
+        self._lock.release()
+        try:
+            stopped = self._stop.wait(PRESSURE_POLL_S)
+        finally:
+            self._lock.acquire()
+            self._waiting -= 1
+        if stopped:
+            raise RetryLater(f"stopped while {reason}: nothing was accepted")
+        return False
 
     def _no_room(self, count: int, exempt: bool) -> str | None:
         if exempt:

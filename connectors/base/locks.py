@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from connectors.base.errors import InstanceLocked
-from connectors.base.files import read_json
+from connectors.base.files import read_json, replace_private
 
 _log = logging.getLogger("connectors.locks")
 
@@ -40,7 +40,7 @@ class Lock:
             ) from None
         note = {"pid": os.getpid(), "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "what": self._what}
         try:
-            self._note.write_text(json.dumps(note) + "\n")
+            replace_private(self._note, json.dumps(note).encode() + b"\n")
         except OSError as error:
             _log.debug("%s: %s", self._note, error)  # the note is for people; the lock itself holds
 

@@ -236,7 +236,10 @@ class OutgoingMessage(Record):
     )
     emoji: str | None = None
     input: dict[str, Any] | None = None
-    idempotency_key: str | None = None
+    idempotency_key: str | None = Field(
+        default=None,
+        description="`send_message` always gets one, for platforms that know such keys; each part has its own.",
+    )
     not_before: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
 

@@ -6,6 +6,7 @@ still be being written and is left alone until it has been quiet for a while.
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import secrets
@@ -46,6 +47,11 @@ class _Parked:
     quiet_at: float | None  # monotonic
     not_before: float | None  # wall clock, as the file says
 
+    def is_as(self, found: _Found) -> bool:
+        """Whether nobody wrote to it since; a changed mode or a new link is no writing."""
+        mine = self.found
+        return (mine.ino, mine.mtime_ns, mine.size) == (found.ino, found.mtime_ns, found.size)
+
 
 @dataclass(frozen=True)
 class Claimed:
@@ -66,11 +72,16 @@ def parse_outgoing(data: bytes) -> OutgoingMessage:
 
 def may_be_unfinished(data: bytes) -> bool:
     """Whether more bytes could still make valid JSON of `data`: it is blank, or a proper prefix."""
+    if _BOM.startswith(data):
+        return True
     data = data.removeprefix(_BOM)
     if not data.strip():
         return True
     try:
+        codecs.getincrementaldecoder("utf-8")().decode(data)  # wrong bytes are wrong at once, a cut character is not
         from_json(data)
+    except UnicodeDecodeError:
+        return False
     except ValueError as error:
         return str(error).startswith("EOF while parsing")
     return False
@@ -171,6 +182,7 @@ class Outbox:
             except FileNotFoundError:
                 # Its writer took it back: a deleted file is a cancelled one.
                 self._store.forget_outgoing(claim.key)
+                self._store.forget_revived(claim.file)
                 continue
             if claim.revived:
                 self._store.forget_revived(claim.file)
@@ -185,7 +197,7 @@ class Outbox:
         parked = self._parked.get(found.name)
         if parked is None:
             return False
-        if (parked.found.ino, parked.found.mtime_ns, parked.found.size) != (found.ino, found.mtime_ns, found.size):
+        if not parked.is_as(found):
             del self._parked[found.name]  # written to since: judge it anew
             return False
         if parked.quiet_at is not None:
@@ -212,7 +224,7 @@ class Outbox:
         except BadMessage as error:
             parked = self._parked.get(found.name)
             if may_be_unfinished(data):
-                if parked is None or parked.quiet_at is None:
+                if parked is None or parked.quiet_at is None or not parked.is_as(found):
                     self._parked[found.name] = _Parked(found, self._monotonic() + self._quiet_s, None)
                     return None
                 error = BadMessage(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from connectors.base.store import Claim, OutRow, OutState, Store
 
 #: So many deaths of the process inside one send make a dead letter.
 MAX_DEATHS = 3
+#: A claim's key is the name of its file.
+_CLAIMED = re.compile(r"[0-9a-f]{16}\.json")
 
 
 @dataclass(frozen=True)
@@ -54,20 +58,32 @@ class Recovery:
         self._clock = clock
         self._logger = logger
 
-    def run(self) -> list[Recovered]:
-        """All that go on, in order of arrival."""
-        rows = {row.key: row for row in self._store.under_way()}
+    def run(self, known: Collection[str] = ()) -> list[Recovered]:
+        """All that go on, in order of arrival; those whose keys are `known` are in good hands."""
+        rows = {row.key: row for row in self._store.under_way() if row.key not in known}
         revived = self._store.revived_keys()
-        files = {path.stem: path for path in self._folder.glob("*.json")}
+        files = {key: path for key, path in self._claimed_files().items() if key not in known}
+        for key, file in list(revived.items()):
+            if not (self._outbox / file).exists():
+                self._store.forget_revived(file)  # claimed before the end, or deleted by hand
+                del revived[key]
         for key, row in rows.items():
-            waits_in_outbox = key in revived and (self._outbox / revived[key]).exists()
-            if key not in files and not waits_in_outbox:
+            if key not in files and key not in revived:
                 self._without_file(row)
         orphans = [key for key in files if key not in rows]
         for key in sorted(orphans, key=lambda k: files[k].stat().st_ctime_ns):
             self._orphan(key, files[key])
-        found = [self.with_file(row) for row in self._store.under_way() if row.key in files]
+        found = [self._with_file(row) for row in self._store.under_way() if row.key in files]
         return [recovered for recovered in found if recovered is not None]
+
+    def _claimed_files(self) -> dict[str, Path]:
+        """{key: path}. What else lies there is none of ours; doctor names it."""
+        with os.scandir(self._folder) as entries:
+            return {
+                entry.name.removesuffix(".json"): Path(entry.path)
+                for entry in entries
+                if _CLAIMED.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            }
 
     def _orphan(self, key: str, path: Path) -> None:
         """A claimed file whose record a power cut took back, or that ended and was not deleted yet."""
@@ -90,7 +106,7 @@ class Recovery:
         else:
             self._store.update_outgoing(row.key, state=OutState.CANCELLED, note="its file was deleted: cancelled")
 
-    def with_file(self, row: OutRow) -> Recovered | None:
+    def _with_file(self, row: OutRow) -> Recovered | None:
         """Go on with a claimed file; None when that brought it to its end."""
         if row.state == OutState.DYING:
             self._ends.resume_burial(row)

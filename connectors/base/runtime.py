@@ -116,7 +116,7 @@ class Runtime:
 
     def close(self) -> None:
         """Safe twice."""
-        self.status.flush(now=True)
+        self.status.close()
         self.store.close()
         self._lock.release()
 

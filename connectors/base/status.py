@@ -47,6 +47,7 @@ class StatusFile:
         self._data: dict[str, Any] | None = None
         self._written_at = float("-inf")
         self._dirty = False
+        self._timer: threading.Timer | None = None
 
     def read(self) -> dict[str, Any]:
         """What the file says; empty when there is none."""
@@ -61,7 +62,7 @@ class StatusFile:
                 fields.setdefault("since", utc_now())
             data.update(fields)
             self._dirty = True
-            self.flush(now=changed or "last_error" in fields)
+            self._flush_soon(now=changed or "last_error" in fields)
 
     def count(self, counter: str, by: int = 1, **fields: Any) -> None:
         """Add to a counter, and set fields."""
@@ -70,7 +71,7 @@ class StatusFile:
             counters[counter] = counters.get(counter, 0) + by
             self._data = {**self._load(), **fields}
             self._dirty = True
-            self.flush()
+            self._flush_soon()
 
     def error(self, text: str, *, hint: str = "", kind: str = "") -> None:
         """Record what went wrong last and what to do about it."""
@@ -95,6 +96,27 @@ class StatusFile:
             self._written_at = self._monotonic()
             self._dirty = False
             return None
+
+    def _flush_soon(self, *, now: bool = False) -> None:
+        """Write now or, when it is too early, a little later."""
+        wait = self.flush(now=now)
+        if wait is not None and self._timer is None:
+            self._timer = threading.Timer(wait, self._late)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _late(self) -> None:
+        with self._lock:
+            self._timer = None
+            self._flush_soon()
+
+    def close(self) -> None:
+        """Write what is left; no timer fires after it."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self.flush(now=True)
 
     def _load(self) -> dict[str, Any]:
         if self._data is None:

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -137,8 +137,9 @@ _OUT = (
 class Store:
     """One instance's store. Each half has its own connection and lock, so that sending never waits for receiving."""
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False, clock: Callable[[], float] = time.time) -> None:
         self.path = path
+        self._clock = clock
         if not readonly:
             _create(path)
         self._in = _connect(path, "NORMAL", readonly)
@@ -147,10 +148,10 @@ class Store:
         self._out_lock = self._in_lock if readonly else threading.RLock()
 
     @classmethod
-    def open(cls, home: Home, name: str) -> Store:
+    def open(cls, home: Home, name: str, *, clock: Callable[[], float] = time.time) -> Store:
         """The store of the instance that this process runs. Raises ConfigError when a newer program wrote it."""
         home.make(home.state_dir(name), private=True)
-        return cls(home.state_dir(name) / "store.db")
+        return cls(home.state_dir(name) / "store.db", clock=clock)
 
     @classmethod
     def open_readonly(cls, home: Home, name: str) -> Store | None:
@@ -180,7 +181,10 @@ class Store:
         with self._in_lock, _transaction(self._in):
             self._in.executemany(
                 f"INSERT OR IGNORE INTO events ({_EVENT}) VALUES (?,?,?,?,?,?,?,?)",  # noqa: S608
-                [(r.id, r.file, r.kind, r.conversation_id, r.thread_id, r.held, r.received_at, r.body) for r in rows],
+                [
+                    _texts((r.id, r.file, r.kind, r.conversation_id, r.thread_id, r.held, r.received_at, r.body))
+                    for r in rows
+                ],
             )
             if checkpoint is not None:
                 self._set_checkpoint(*checkpoint)
@@ -192,7 +196,7 @@ class Store:
 
     def event(self, event_id: str) -> EventRow | None:
         with self._in_lock:
-            row = self._in.execute(f"SELECT {_EVENT} FROM events WHERE id = ?", (event_id,)).fetchone()  # noqa: S608
+            row = self._in.execute(f"SELECT {_EVENT} FROM events WHERE id = ?", _texts((event_id,))).fetchone()  # noqa: S608
         if row is None:
             return None
         event_id, file, kind, conversation_id, thread_id, held, received_at, body = row
@@ -214,7 +218,7 @@ class Store:
             self._set_checkpoint(name, value)
 
     def _set_checkpoint(self, name: str, value: Any) -> None:
-        self._in.execute("INSERT OR REPLACE INTO checkpoints VALUES (?,?,?)", (name, json.dumps(value), time.time()))
+        self._in.execute("INSERT OR REPLACE INTO checkpoints VALUES (?,?,?)", (name, json.dumps(value), self._clock()))
 
     def prune_events(self, *, keep_bodies: int, keep_ids: int, before: float) -> int:
         """Drop bodies beyond the newest `keep_bodies`, and ids beyond `keep_ids` that are older than `before`."""
@@ -233,25 +237,16 @@ class Store:
     def insert_claims(self, claims: Sequence[Claim]) -> None:
         """Record the keys of files that are about to be renamed into .sending/, in order of arrival."""
         with self._out_lock, self._relaxed(), _transaction(self._out):
-            now = time.time()
+            now = self._clock()
             self._out.executemany(
                 "INSERT INTO outgoings (key, file, id, given, conversation_id, reply_to, state, claimed_at, updated_at)"
                 " VALUES (?,?,?,?,?,?,?,?,?)",
                 [
-                    (
-                        c.key,
-                        os.fsencode(c.file),
-                        c.id,
-                        c.given,
-                        c.conversation_id,
-                        c.reply_to,
-                        OutState.CLAIMED,
-                        now,
-                        now,
-                    )
+                    (c.key, os.fsencode(c.file), c.id, c.given, *_texts((c.conversation_id, c.reply_to)),
+                     OutState.CLAIMED, now, now)
                     for c in claims
                 ],
-            )
+            )  # fmt: skip
 
     @contextmanager
     def _relaxed(self) -> Iterator[None]:
@@ -273,10 +268,10 @@ class Store:
         self.update_outgoings([(key, {**columns, "note": note} if note else columns)], durable=durable)
 
     def _update(self, key: str, columns: dict[str, Any]) -> None:
-        now = time.time()
+        now = self._clock()
         note = columns.pop("note", "")
         if note:
-            self._out.execute("INSERT INTO history VALUES (?,?,?)", (key, now, note))
+            self._out.execute("INSERT INTO history VALUES (?,?,?)", _texts((key, now, note)))
         begun = columns.pop("begin_part", None)
         if begun is not None:
             self._out.execute("UPDATE parts SET state = 'begun' WHERE key = ? AND n = ?", (key, begun))
@@ -290,7 +285,7 @@ class Store:
             columns["result"] = os.fsencode(columns["result"])
         columns["updated_at"] = now
         sets = ", ".join(f"{column} = ?" for column in columns)
-        self._out.execute(f"UPDATE outgoings SET {sets} WHERE key = ?", (*columns.values(), key))  # noqa: S608
+        self._out.execute(f"UPDATE outgoings SET {sets} WHERE key = ?", _texts((*columns.values(), key)))  # noqa: S608
 
     def forget_outgoing(self, key: str) -> None:
         with self._out_lock, _transaction(self._out):
@@ -314,7 +309,7 @@ class Store:
 
     def _outgoings(self, where: str, values: Sequence[Any]) -> Iterator[OutRow]:
         with self._out_lock:
-            rows = self._out.execute(f"SELECT {_OUT} FROM outgoings WHERE {where}", values).fetchall()  # noqa: S608
+            rows = self._out.execute(f"SELECT {_OUT} FROM outgoings WHERE {where}", _texts(values)).fetchall()  # noqa: S608
         for row in rows:
             yield OutRow(
                 seq=row[0], key=row[1], file=os.fsdecode(row[2]), id=row[3], given=bool(row[4]), conversation_id=row[5],
@@ -328,7 +323,7 @@ class Store:
         with self._out_lock, _transaction(self._out):
             self._out.executemany(
                 "INSERT OR IGNORE INTO parts (key, n, text) VALUES (?,?,?)",
-                [(key, n, text) for n, text in enumerate(texts)],
+                [_texts((key, n, text)) for n, text in enumerate(texts)],
             )
 
     def parts(self, key: str) -> list[PartRow]:
@@ -349,7 +344,7 @@ class Store:
             self._out.execute("INSERT OR REPLACE INTO revived VALUES (?,?)", (os.fsencode(file), key))
             self._update(
                 key,
-                {"state": OutState.CLAIMED, "attempts": 0, "deaths": 0, "next_at": 0.0, "claimed_at": time.time(),
+                {"state": OutState.CLAIMED, "attempts": 0, "deaths": 0, "next_at": 0.0, "claimed_at": self._clock(),
                  "note": "put back into the outbox by hand"},
             )  # fmt: skip
 
@@ -388,6 +383,11 @@ def backlog(home: Home, name: str) -> dict[str, int]:
     """Counts of an instance from its status file, for programs that only look."""
     found: dict[str, int] = read_json(home.state_dir(name) / "status.json").get("backlog", {})
     return found
+
+
+def _texts(values: Sequence[Any]) -> tuple[Any, ...]:
+    """`values` as SQLite takes them: JSON's lone surrogates have no UTF-8, so they are kept as their escapes."""
+    return tuple(v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for v in values)
 
 
 @contextmanager
