@@ -2,32 +2,13 @@
 
 import os
 import shutil
-import threading
-import time
-from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import pytest
 
-T = TypeVar("T")
+from connectors.testing.waiting import POLL_INTERVAL_S, wait_for
 
-POLL_INTERVAL_S = 0.005
-
-
-def wait_for(condition: Callable[[], T], *, deadline_s: float = 10, what: str = "") -> T:
-    """Return the first true value of `condition`, which is called every few milliseconds.
-
-    AssertionError after `deadline_s` seconds, with the last value; what `condition` raises is not caught.
-    """
-    never = threading.Event()
-    end = time.monotonic() + deadline_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() >= end:
-            raise AssertionError(f"not within {deadline_s} s: {what or condition}; the last value: {value!r}")
-        never.wait(POLL_INTERVAL_S)
+__all__ = ["POLL_INTERVAL_S", "missing", "requires", "wait_for"]
 
 
 def missing(reason: str) -> NoReturn:

@@ -7,11 +7,11 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from connectors.base.errors import Rejected
+from connectors.base.errors import Rejected, RetryLater
 from connectors.base.files import safe_name, sync_folder
 from connectors.base.home import Home
 from connectors.base.message import OutgoingMessage
@@ -75,7 +75,7 @@ def copy_outgoing(home: Home, limits: Limits, message: OutgoingMessage, folder: 
     """The message with each attachment's `path` pointing to a private copy that nobody changes while it is sent.
 
     Raises Rejected for a path outside `messages/attachments/` and the configured roots, for links on the way,
-    for what is no regular file, and for what is too large.
+    for what is no regular file, and for what is too large; RetryLater for what cannot be read now.
     """
     if not message.attachments:
         return message
@@ -124,7 +124,7 @@ def _walk(root: Path, parts: tuple[str, ...], path: Path) -> int:
                 f"attachment {str(path)!r}: {os.strerror(error.errno)}",
                 hint="write the file, readable to the connector, before the outgoing that names it",
             ) from error
-        raise
+        raise _unreadable(str(path), error) from error
     except ValueError as error:  # a NUL, or what the file system's encoding has no bytes for
         raise Rejected(f"attachment {str(path)!r}: no such name is possible", hint="name an existing file") from error
     finally:
@@ -141,13 +141,29 @@ def _copy(source: int, target: Path, shown: str, max_bytes: int) -> None:
             raise _not_regular(shown)
         if status.st_size > max_bytes:
             raise _too_large(shown, str(status.st_size))
-        _write(temporary, iter(lambda: os.read(source, _CHUNK), b""), max_bytes, 0o600, shown)
+        _write(temporary, _chunks(source, shown), max_bytes, 0o600, shown)
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     finally:
         os.close(source)
+
+
+def _chunks(source: int, shown: str) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = os.read(source, _CHUNK)
+        except OSError as error:
+            raise _unreadable(shown, error) from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _unreadable(shown: str, error: OSError) -> RetryLater:
+    """Not our disk's fault, nor for sure the file's: a network folder may come back."""
+    return RetryLater(f"attachment {shown!r} cannot be read: {error.strerror}")
 
 
 def _not_regular(shown: str) -> Rejected:

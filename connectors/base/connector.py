@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -34,6 +36,8 @@ from connectors.base.watch import Watch
 SLOW_SCAN_S = 15.0
 #: After a stop: so long for run_loop, the send in hand and disconnect together; the manager kills after 10 s.
 STOP_GRACE_S = 8.0
+#: A call of send_message that takes longer than this is reported: nothing else of its conversation is sent meanwhile.
+STALL_S = 300.0
 _NOT_FETCHED = "not fetched: the connector was stopped"
 
 
@@ -79,6 +83,8 @@ class Connector(ABC):
         self._runtime_lock = threading.RLock()
         self._runtime: Runtime | None = None
         self._fatal: BaseException | None = None
+        self._stalled: tuple[float, str] | None = None
+        self._early: list[tuple[str, dict[str, Any]]] = []
         self._credentials: list[Lock] = []
         self._pumping = True
         self._pumps: list[threading.Thread] = []
@@ -204,7 +210,10 @@ class Connector(ABC):
         False: it came before. Otherwise call `release` when the files are there, or when they took too long. After
         a crash it is published at the next start, each file that was not fetched as a placeholder with its reason.
         """
-        return self._open_runtime().intake.hold(msg)
+        runtime = self._open_runtime()
+        fresh = runtime.intake.hold(msg)
+        runtime.status.count("received" if fresh else "duplicates", last_received=utc_now())
+        return fresh
 
     def release(self, msg: Message) -> Path:
         """Publish a held event with the content that it has now; returns its path in the inbox."""
@@ -262,6 +271,7 @@ class Connector(ABC):
         if self._ended.is_set():  # a second run of the same object
             self._ended.clear()
             self._stop.clear()
+            self._fatal = None
         bell, self._bell = os.pipe()
         guard = threading.Thread(target=self._guard, args=(bell,), name="guard", daemon=True)
         guard.start()
@@ -280,7 +290,10 @@ class Connector(ABC):
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else int(error.code is not None)
         except Exception as error:  # noqa: BLE001 - _explain logs it; the exit code says what the manager does
-            code = self._explain(error)
+            if isinstance(error, RetryLater) and self._stop.is_set():
+                self.logger.info("stopped: %s", error)  # a wait for room, or for the platform, that the stop ended
+            else:
+                code = self._explain(error)
         finally:
             asked = self._stop.is_set()
             self._stop_pumps()
@@ -376,7 +389,8 @@ class Connector(ABC):
 
     def _guard(self, bell: int) -> None:
         """After a stop: end the process when run_loop, the send in hand or disconnect do not end by themselves."""
-        os.read(bell, 1)
+        while not select.select([bell], [], [], STALL_S / 5)[0]:
+            self._look_for_a_stall()
         os.close(bell)
         self.stop()
         if self._ended.wait(STOP_GRACE_S):
@@ -387,6 +401,19 @@ class Connector(ABC):
         closer.start()
         closer.join(timeout=1.0)
         os._exit(int(code))
+
+    def _look_for_a_stall(self) -> None:
+        since = self._runtime.delivery.longest_send() if self._runtime is not None else None
+        if since is not None and since != self._stalled and time.monotonic() - since[0] > STALL_S:
+            self._stalled = since
+            self.report_stall(f"send_message has been busy with {since[1]} for more than {STALL_S:g} s")
+
+    def report_stall(self, text: str) -> None:
+        """Say that the platform's connection is up and nothing comes through; the operator may want an alert."""
+        self.logger.warning("stalled: %s", text)
+        if self._runtime is not None:
+            self._runtime.status.error(text, kind="stall")
+        self._report("stall", text=text)
 
     def _explain(self, error: BaseException) -> int:
         """Log and record an error that ends the process; returns its exit code."""
@@ -465,6 +492,9 @@ class Connector(ABC):
                     on_event=self._on_event,
                     logger=self.logger,
                 )
+                early, self._early = self._early, []
+                for what, fields in early:
+                    self._on_event(what, **fields)
             return self._runtime
 
     def _sending(self) -> Sending:
@@ -482,7 +512,8 @@ class Connector(ABC):
     def _on_event(self, what: str, **fields: Any) -> None:
         """What the engine did goes into the status, and to the manager where a person may want to know."""
         runtime = self._runtime
-        if runtime is None:  # while recovering
+        if runtime is None:  # while recovering: told when there is a status to tell it to
+            self._early.append((what, fields))
             return
         if what == "pressure":
             state = "backpressure" if fields["error"] else "connected"

@@ -106,6 +106,7 @@ class Delivery:
             limits=limits,
             idempotent=sending.idempotent,
             clock=clock,
+            on_event=on_event,
             logger=self._logger,
         )
         self._lanes = Lanes()
@@ -116,6 +117,7 @@ class Delivery:
         self._keys: set[str] = set()
         self._paused_until = 0.0
         self._no_room_because: str | None = None
+        self._in_hand: dict[int, tuple[float, str]] = {}
         self._dirty = True
 
     # ── entry points ──────────────────────────────────────────────────────────────────────────────────────────
@@ -123,6 +125,10 @@ class Delivery:
     def hint(self) -> None:
         """Something may be new in the outbox: look into it at the next occasion."""
         self._dirty = True
+
+    def longest_send(self) -> tuple[float, str] | None:
+        """Of the calls of `send` that have not returned the oldest: (begin on the monotonic clock, file)."""
+        return min(list(self._in_hand.values()), default=None)
 
     def retry_now(self) -> None:
         """What waits for its next attempt is due: the platform is there again."""
@@ -208,7 +214,7 @@ class Delivery:
         self._seq += 1
         lane = self._lane(claim.message) if claim.message else f"\0{claim.key}"
         # Behind a blocked conversation many may pile up: those are read again when their turn comes.
-        item = Item(claim.key, claim.file, lane, self._seq)
+        item = Item(claim.key, claim.file, lane, self._seq, error=claim.error)
         if claim.message is not None and claim.identity is not None and len(self._lanes) < 1000:
             item.known = (claim.message, claim.identity)
         self._put(item)
@@ -267,10 +273,15 @@ class Delivery:
         except FileNotFoundError:
             self._store.update_outgoing(item.key, state=OutState.CANCELLED, note="its file was deleted: cancelled")
             self._logger.info("%s was cancelled", item.file)
+            self._ends.discard(item.key)
             self._done(item)
             return None
+        except OSError as error:  # somebody changed its mode or owner, or the disk has a bad sector there
+            self._logger.warning("%s is claimed and cannot be read: %s", item.file, error)
+            self._wait(item, self._policy.max_delay_s)
+            return None
         except BadMessage as error:
-            if not item.due and _unfinished(path, self._limits.message_max_bytes):
+            if item.error is None and not item.due and _unfinished(path, self._limits.message_max_bytes):
                 self._wait(item, self._policy.quiet_s)
                 return None
             self._settle(item, partial(self._bury, row, "bad_message", str(error), error.hint))
@@ -292,7 +303,11 @@ class Delivery:
         known, item.known = item.known, None
         if known is not None and identity(os.stat(path, follow_symlinks=False)) == known[1]:
             return known[0]
-        return read_outgoing(path, self._limits.message_max_bytes)
+        try:
+            return read_outgoing(path, self._limits.message_max_bytes)
+        except BadMessage as error:
+            # Its verdict at the claim says more: how long it was waited for, for example.
+            raise item.error or error from error
 
     def _resolve(self, row: OutRow, message: OutgoingMessage) -> OutgoingMessage:
         """Fill in what the folder, the claim and the answered event imply. Raises Rejected or BadMessage."""
@@ -428,7 +443,12 @@ class Delivery:
             step("outbox.part")
 
     def _send_one(self, progress: Progress, message: OutgoingMessage) -> None:
-        answer = self._sending.send(message)
+        me = threading.get_ident()
+        self._in_hand[me] = (self._monotonic(), progress.row.file)
+        try:
+            answer = self._sending.send(message)
+        finally:
+            del self._in_hand[me]
         if answer is False:
             raise RetryLater("send_message returned False")
         if isinstance(answer, Receipt):

@@ -172,10 +172,7 @@ class Ends:
         if not self._answers_a_delivery(reason):
             self._tell(reason, name, deaths)
         step("dead.event")
-        try:
-            move_exact(self._sending / f"{reason.key}.json", self._home.failed / name)
-        except FileNotFoundError:
-            pass  # moved before a crash
+        name = self._move_to_failed(reason, name)
         sync_folder(self._home.failed)
         step("dead.moved")
         self._store.update_outgoing(reason.key, state=OutState.DEAD, result=name)
@@ -190,16 +187,30 @@ class Ends:
             extra={"outgoing": reason.key},
         )
 
+    def _move_to_failed(self, reason: Reason, name: str) -> str:
+        try:
+            move_exact(self._sending / f"{reason.key}.json", self._home.failed / name)
+        except FileNotFoundError:
+            pass  # moved before a crash
+        except FileExistsError:
+            # Somebody put a file there after the reason was written, and has no reason of its own there.
+            wrong, name = name, self._write_reason(reason, but=name)
+            move_exact(self._sending / f"{reason.key}.json", self._home.failed / name)
+            (self._home.failed / f"{wrong}.reason.json").unlink(missing_ok=True)
+        return name
+
     def resume_burial(self, row: OutRow) -> None:
         """Go on where a process died while it buried `row`."""
         self.bury(Reason.from_json(row.error))
 
-    def _write_reason(self, reason: Reason) -> str:
+    def _write_reason(self, reason: Reason, but: str = "") -> str:
         """The name that the dead letter gets; its reason lies beside it. failed/ is shared with the other instances."""
         name = fit_name(os.path.basename(reason.file), reason.key)
         stem, suffix = os.path.splitext(name)
         for candidate in (name, f"{stem}~{reason.key}{suffix}"):
             target = self._home.failed / f"{candidate}.reason.json"
+            if candidate == but:
+                continue
             if read_json(target).get("key") == reason.key:
                 return candidate
             if os.path.lexists(self._home.failed / candidate):

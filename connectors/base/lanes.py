@@ -6,6 +6,7 @@ import heapq
 from collections import deque
 from dataclasses import dataclass
 
+from connectors.base.errors import BadMessage
 from connectors.base.message import OutgoingMessage
 
 
@@ -13,7 +14,7 @@ from connectors.base.message import OutgoingMessage
 class Item:
     """A claimed outgoing. `due` is on the monotonic clock (0: at once); `seq` is its place in the order of arrival.
 
-    `known`: what was read at the claim, with the file's identity then.
+    `known`: what was read at the claim, with the file's identity then. `error`: why it was judged to be no outgoing.
     """
 
     key: str
@@ -22,6 +23,7 @@ class Item:
     seq: int
     due: float = 0.0
     known: tuple[OutgoingMessage, tuple[int, int, int]] | None = None
+    error: BadMessage | None = None
 
 
 class Lanes:

@@ -129,7 +129,7 @@ class Content(Record):
     text: str = Field(description="The text; never stripped; may be empty.")
     media_type: str = Field(default="text", description="`text`, `image`, `file`, …")
     attachments: list[dict[str, Any]] = Field(
-        default_factory=list, description="Files: `path` (below messages/), `name`, `size`, `sha256`, or `error`."
+        default_factory=list, description="Files: `path` (below the home), `name`, `size`, `sha256`, or `error`."
     )
     format: str | None = Field(
         default=None, description="The dialect of `text`: `markdown`, `plain`, `html`, `native`."
@@ -302,9 +302,9 @@ class Reason(Record):
     key: str = ""
     connector_instance: str = ""
     file: str = Field(default="", description="The name of the file beside this one.")
-    class_: Literal[
-        "bad_message", "rejected", "expired", "exhausted", "ambiguous", "crashed", "bug", "agent", "cancelled"
-    ] = Field(alias="class", description="Why: decides what `failed retry` can do.")
+    class_: Literal["bad_message", "rejected", "expired", "exhausted", "ambiguous", "crashed", "bug", "agent"] = Field(
+        alias="class", description="Why: decides what `failed retry` can do."
+    )
     reason: str = Field(description="What went wrong.")
     hint: str = Field(default="", description="What to do next.")
     attempts: int = 0

@@ -19,6 +19,8 @@ from connectors.base.store import Claim, OutRow, OutState, Store
 
 #: So many deaths of the process inside one send make a dead letter.
 MAX_DEATHS = 3
+#: A private copy of an attachment, finished or not.
+_COPY = re.compile(r"([0-9a-f]{16})\.file[0-9]+(\.tmp)?")
 #: A claim's key is the name of its file.
 _CLAIMED = re.compile(r"[0-9a-f]{16}\.json")
 
@@ -46,6 +48,7 @@ class Recovery:
         limits: Limits,
         idempotent: bool,
         clock: Callable[[], float],
+        on_event: Callable[..., None],
         logger: logging.Logger,
     ) -> None:
         self._folder = home.sending(name)
@@ -56,6 +59,7 @@ class Recovery:
         self._limits = limits
         self._idempotent = idempotent
         self._clock = clock
+        self._on_event = on_event
         self._logger = logger
 
     def run(self, known: Collection[str] = ()) -> list[Recovered]:
@@ -70,6 +74,7 @@ class Recovery:
         for key, row in rows.items():
             if key not in files and key not in revived:
                 self._without_file(row)
+        self._delete_copies(but={*files, *known})
         orphans = [key for key in files if key not in rows]
         for key in sorted(orphans, key=lambda k: files[k].stat().st_ctime_ns):
             self._orphan(key, files[key])
@@ -84,6 +89,13 @@ class Recovery:
                 for entry in entries
                 if _CLAIMED.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
             }
+
+    def _delete_copies(self, but: Collection[str]) -> None:
+        """Private copies of attachments whose outgoing ended while they were being deleted."""
+        for name in os.listdir(self._folder):
+            copy = _COPY.fullmatch(name)
+            if copy and copy[1] not in but:
+                (self._folder / name).unlink(missing_ok=True)
 
     def _orphan(self, key: str, path: Path) -> None:
         """A claimed file whose record a power cut took back, or that ended and was not deleted yet."""
@@ -144,9 +156,11 @@ class Recovery:
             text = f"the process ended {deaths} times while this was being sent"
             hint = "look at the log for what it does to the connector; then `connectors failed retry`"
             self._ends.bury_row(row, "crashed", text, hint, ambiguous=ambiguous)
+            self._on_event("failed", error=text, hint=hint, kind="crashed", file=row.file)
             return False
         if ambiguous and self._policy.on_ambiguous == "hold":
             self._ends.bury_row(row, "ambiguous", *HELD, ambiguous=True)
+            self._on_event("failed", error=HELD[0], hint=HELD[1], kind="ambiguous", file=row.file)
             return False
         self._logger.warning("%s: the process ended while it was being sent; sending it again", row.file)
         return True

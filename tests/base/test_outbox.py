@@ -117,19 +117,33 @@ def test_a_file_that_grew_between_the_look_at_the_folder_and_the_look_into_it_is
     assert box.deliver() == 1
 
 
-def test_a_file_that_is_completed_after_its_claim_is_sent(home: Path) -> None:
+def test_a_file_that_is_being_rewritten_in_place_after_its_claim_is_sent_when_it_is_whole(home: Path) -> None:
     """The writer still has it open: the claim moves the file, not the writer."""
     box = Box(home)
-    with open(box.outbox_folder / "m.json", "wb", buffering=0) as writer:
+    box.drop("m.json", {"conversation_id": "C", "text": "old"})
+    with open(box.outbox_folder / "m.json", "r+b", buffering=0) as writer:
+        box.outbox.scan()
+        (claimed,) = box.outbox.claim()
+        writer.truncate(0)
         writer.write(RICH[:50])
+        box.reopen()
         box.deliver()
-        box.clocks.tick(2.1)
-        box.deliver()
+        assert (box.sending_folder / f"{claimed.key}.json").exists()
+        assert box.dead() == {}
         writer.write(RICH[50:])
     box.clocks.tick(2.1)
     box.deliver()
     assert len(box.sent) == 1
     assert box.dead() == {}
+
+
+def test_a_file_that_stays_incomplete_is_judged_after_one_quiet_time_and_the_reason_says_so(home: Path) -> None:
+    box = Box(home)
+    (box.outbox_folder / "m.json").write_bytes(RICH[:50])
+    box.deliver()
+    box.clocks.tick(2.1)
+    box.deliver()
+    assert "nobody wrote to it for 2 s" in box.dead()["m.json"]["reason"]
 
 
 def test_a_file_that_is_rewritten_between_the_judgement_and_the_claim_is_sent_as_it_is_then(home: Path) -> None:
