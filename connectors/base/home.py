@@ -69,6 +69,8 @@ class Home:
         `private=True` ignores the group: state and logs are the operator's alone.
         """
         for folder in folders:
+            if self.modes.gid >= 0 and not private:
+                self._share(folder)
             missing = []
             while not folder.is_dir():
                 missing.append(folder)
@@ -77,6 +79,20 @@ class Home:
                 folder = folder.parent
             for path in reversed(missing):
                 self._make_one(path, Modes() if private or path == self.root else self.modes)
+
+    def _share(self, folder: Path) -> None:
+        """Give our own folders below messages/ to the group: they may have been made before it was known."""
+        for path in (folder, *folder.parents):
+            if not path.is_relative_to(self.messages):
+                return
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            right = status.st_mode & 0o7777 == self.modes.folder and status.st_gid == self.modes.gid
+            if not right and status.st_uid == os.geteuid():
+                os.chown(path, -1, self.modes.gid)
+                path.chmod(self.modes.folder)
 
     def make_common(self) -> None:
         """The folders that every program on this home relies on, and the format's number."""

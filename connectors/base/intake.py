@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base.errors import BadMessage, RetryLater
-from connectors.base.files import NO_ROOM, move, sync_folder, write_new
+from connectors.base.files import NO_ROOM, move, sync_folder, write_all_new, write_new
 from connectors.base.home import Home
 from connectors.base.message import Message, utc_now
 from connectors.base.settings import Limits
@@ -236,19 +236,17 @@ class Intake:
         )
 
     def _record(self, fresh: list[Staged], checkpoint: tuple[str, Any] | None, *, held: bool) -> None:
-        written: list[Path] = []
+        files = [(self._staging / staged.name, staged.body) for staged in fresh]
+        if files:
+            write_all_new(files, self._home.modes.file, self._home.modes.gid)
         try:
-            for staged in fresh:
-                path = self._staging / staged.name
-                write_new(path, staged.body, self._home.modes.file, self._home.modes.gid)
-                written.append(path)
-            if fresh:
+            if files:
                 sync_folder(self._staging)
             step("intake.staged")
             rows = [s.row if not held else EventRow(**{**vars(s.row), "held": True}) for s in fresh]
             self._store.record_events(rows, checkpoint)
         except BaseException:
-            for path in written:
+            for path, _ in files:
                 path.unlink(missing_ok=True)
             raise
         step("intake.recorded")

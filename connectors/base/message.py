@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
+from pydantic_core import PydanticSerializationError, to_json
 
 from connectors.base.errors import BadMessage
 
@@ -65,11 +66,11 @@ class Record(BaseModel):
 
     def to_bytes(self) -> bytes:
         """What is written to disk: UTF-8 with a final newline. Lone surrogates are written as `\\udXXX` escapes."""
-        text = self.to_json()
+        data = self.to_dict()
         try:
-            return (text + "\n").encode()
-        except UnicodeEncodeError:
-            return (json.dumps(self.to_dict(), indent=2) + "\n").encode()
+            return to_json(data, indent=2, inf_nan_mode="null") + b"\n"
+        except PydanticSerializationError:
+            return (json.dumps(data, indent=2) + "\n").encode()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

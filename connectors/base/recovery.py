@@ -53,6 +53,7 @@ class Recovery:
     ) -> None:
         self._folder = home.sending(name)
         self._outbox = home.outbox(name)
+        self._failed = home.failed
         self._store = store
         self._ends = ends
         self._policy = policy
@@ -68,7 +69,7 @@ class Recovery:
         revived = self._store.revived_keys()
         files = {key: path for key, path in self._claimed_files().items() if key not in known}
         for key, file in list(revived.items()):
-            if not (self._outbox / file).exists():
+            if not (self._outbox / file).exists() and not self._is_dead_letter(rows.get(key)):
                 self._store.forget_revived(file)  # claimed before the end, or deleted by hand
                 del revived[key]
         for key, row in rows.items():
@@ -80,6 +81,10 @@ class Recovery:
             self._orphan(key, files[key])
         found = [self._with_file(row) for row in self._store.under_way() if row.key in files]
         return [recovered for recovered in found if recovered is not None]
+
+    def _is_dead_letter(self, row: OutRow | None) -> bool:
+        """Its `failed retry` has told the store and not moved the file yet: what was sent of it must stay known."""
+        return row is not None and row.result is not None and (self._failed / row.result).exists()
 
     def _claimed_files(self) -> dict[str, Path]:
         """{key: path}. What else lies there is none of ours; doctor names it."""
