@@ -30,7 +30,6 @@ from connectors.base.message import (
 from connectors.base.steps import step
 from connectors.base.store import OutRow, OutState, Store
 
-
 ReasonClass = Literal["bad_message", "rejected", "expired", "exhausted", "ambiguous", "crashed", "bug"]
 #: Text and hint of an outgoing that is held because nobody knows whether it was sent.
 HELD = (

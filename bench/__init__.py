@@ -1,0 +1,1 @@
+"""The benchmark: every figure that this project promises, each beside its floor or its peer, measured in the same run."""

@@ -1,0 +1,44 @@
+"""The programs that the benchmark starts: an agent, and the origin's shape. `python -m bench.child NAME …`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from bench import raw
+from bench.idle import tell
+
+
+def agent(home: str, way: str) -> None:
+    """An agent that waits for events, and tells of each when it has its content."""
+    from connectors import Mailbox
+
+    with Mailbox(home) as mailbox:
+        tell(f"agent connected {os.getpid()} {time.monotonic_ns()}")
+        if way == "tail":
+            for event in mailbox.tail(follow=True):
+                tell(f"agent awake {event.id} {time.monotonic_ns()}")
+        while True:
+            claimed = mailbox.claim("bench", wait_s=3600)
+            if claimed is not None:
+                tell(f"agent awake {claimed.event.id} {time.monotonic_ns()}")
+                claimed.ack()
+
+
+def origin(folder: str, with_base: str = "") -> None:
+    """The origin's manager and its connectors."""
+    outboxes = sorted(path for path in Path(folder, "outbox").iterdir())
+    raw.run_origin(outboxes, tell, with_base=bool(with_base))
+
+
+def poll_loop(outbox: str) -> None:
+    """The origin's poll loop alone; tells of each outgoing when it would send it."""
+    tell(f"peer connected {os.getpid()} {time.monotonic_ns()}")
+    raw.poll(Path(outbox), lambda data: tell(f"peer sent {data['id']} {time.monotonic_ns()}"), threading.Event())
+
+
+if __name__ == "__main__":
+    {"agent": agent, "origin": origin, "poll_loop": poll_loop}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,249 @@
+"""One more entry in connectors.yml, as text: comments and everything else stay as they are.
+
+The new text is read back before it is written: whatever is unusual about the file, it changes either by exactly this
+entry, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets as random
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from connectors.base import config as configuration
+from connectors.base.declaration import OptionInfo, declaration_of
+from connectors.base.errors import ConfigError
+from connectors.base.files import write_new
+from connectors.base.home import Home, check_name
+from connectors.base.problems import Problem
+from connectors.base.registry import load_class
+from connectors.base.settings import Config
+from connectors.base.yamltext import read_yaml
+
+_PLAIN = re.compile(r"[A-Za-z_./][\w./-]*")
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "none"})
+_BY_HAND = "write the entry by hand; `connectors validate` checks it"
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A variable that the operator still has to give a value, in .env."""
+
+    variable: str
+    description: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Added:
+    """What was written, and what is left to do."""
+
+    name: str
+    text: str
+    fill: tuple[Fill, ...]
+
+
+def add(home: Home, type_name: str, options: Mapping[str, str], name: str | None = None) -> Added:
+    """Append an entry of this type. Required secrets become `${VARIABLE}`, with a line in .env to fill in.
+
+    Raises ConfigError, and writes nothing, for a type, a name or an option that is none, and for a connectors.yml
+    that is not valid or of a shape that only a person should edit.
+    """
+    config = _current(home)
+    declared = declaration_of(load_class(type_name, home.root)).options
+    taken = {entry.name.lower() for entry in config.entries}
+    name = check_name(name) if name else _free_name(type_name, taken)
+    if name.lower() in taken:
+        raise ConfigError(f"there is a connector {name} already", hint="choose another one: --name NAME")
+    dotenv = _read(home.env_file)
+    values, env_lines, fill = _values(name, declared or (), options, dotenv, config)
+    entry = _entry(name, type_name, values)
+    text = _insert(_read(home.config_file), entry)
+    env_text = dotenv + ("" if not dotenv or dotenv.endswith("\n") else "\n") + "".join(env_lines)
+    _check(home, config, text, env_text, (name, type_name), {item.variable for item in fill})
+    if env_lines:
+        _replace(home.env_file, env_text, 0o600)
+    _replace(home.config_file, text, 0o644)
+    return Added(name, entry, tuple(fill))
+
+
+def _current(home: Home) -> Config:
+    if not home.config_file.exists():
+        raise ConfigError(f"there is no {home.config_file}", hint="connectors init makes one")
+    config = configuration.load(home)
+    if not config.usable:
+        if _is_empty(home.config_file):
+            return config
+        raise ConfigError("\n".join(map(str, config.errors)), hint="mend the file first: connectors validate")
+    return config
+
+
+def _is_empty(path: Path) -> bool:
+    """Without entries: `connectors:` alone, or nothing at all."""
+    try:
+        data = yaml.safe_load(_read(path))
+    except yaml.YAMLError:
+        return False
+    return data is None or (isinstance(data, dict) and data.get("connectors", 0) is None)
+
+
+def _free_name(type_name: str, taken: set[str]) -> str:
+    base = re.sub(r"[^A-Za-z0-9._-]", "-", Path(type_name).stem if "/" in type_name else type_name.rpartition(".")[2])
+    base = check_name(base.strip("-._")[:60] or "connector")
+    return (
+        base
+        if base.lower() not in taken
+        else next(f"{base}-{number}" for number in range(2, 1000) if f"{base}-{number}".lower() not in taken)
+    )
+
+
+def _values(
+    name: str, declared: tuple[OptionInfo, ...], given: Mapping[str, str], dotenv: str, config: Config
+) -> tuple[dict[str, str], list[str], list[Fill]]:
+    """Options as they are to be written, lines for .env, and what is left to fill in."""
+    values = dict(given)
+    lines: list[str] = []
+    fill: list[Fill] = []
+    for info in declared:
+        literal = given.get(info.name)
+        wanted = (info.secret or info.env) and info.required and literal is None
+        if not wanted and not (info.secret and literal and "${" not in literal):
+            continue
+        variable = _variable(name, info, dotenv + "".join(lines), config)
+        values[info.name] = f"${{{variable}}}"
+        if literal:
+            lines.append(f"{variable}={_quoted(literal)}\n")
+        elif not config.env.get(variable):
+            about = " ".join(filter(None, (info.description, info.help_url or info.help_command)))
+            lines.append(f"# {name}: {about}\n{variable}=\n")
+            fill.append(Fill(variable, info.description, info.help_url or info.help_command or ""))
+    return values, lines, fill
+
+
+def _variable(name: str, info: OptionInfo, dotenv: str, config: Config) -> str:
+    """The declared variable; for a second instance of the type, which needs a value of its own, one by its name."""
+    first = info.env or _upper(f"{name}_{info.name}")
+    used = any(first in json.dumps(entry.raw, default=str) for entry in config.entries)
+    written = re.search(rf"^\s*(?:export\s+)?{re.escape(first)}\s*=", dotenv, re.MULTILINE) is not None
+    return _upper(f"{name}_{info.name}") if used or (written and not config.env.get(first)) else first
+
+
+def _upper(text: str) -> str:
+    name = re.sub(r"\W", "_", text.upper(), flags=re.ASCII)
+    return f"_{name}" if name[0].isdigit() else name
+
+
+def _quoted(value: str) -> str:
+    if re.fullmatch(r"[\w./:@+=~-]+", value):
+        return value
+    if "\n" in value or "'" in value:
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    return f"'{value}'"
+
+
+def _entry(name: str, type_name: str, values: Mapping[str, str]) -> str:
+    lines = [f"- name: {_scalar(name)}", f"  type: {_scalar(type_name)}"]
+    lines += [f"  {_scalar(option)}: {_scalar(value)}" for option, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _scalar(value: str) -> str:
+    """As one would write it by hand: whole numbers, true and false as such, other texts quoted where YAML needs it."""
+    if _WHOLE.fullmatch(value) or value in ("true", "false"):
+        return value
+    if re.fullmatch(r"\$\{\w+\}", value) or (_PLAIN.fullmatch(value) and value.lower() not in _WORDS):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _insert(text: str, entry: str) -> str:
+    """The file with the entry behind the last one."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"connectors.yml is not YAML: {error}", hint=_BY_HAND) from error
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    if root is None:
+        return "".join([*lines, "connectors:\n", _indented(entry, 2)])
+    pairs = root.value if isinstance(root, yaml.MappingNode) and not root.flow_style else []
+    key, entries = next(((k, v) for k, v in pairs if k.value == "connectors"), (None, None))
+    if key is None or entries is None:
+        raise ConfigError('connectors.yml has no "connectors:" list', hint=_BY_HAND)
+    if not entries.value:  # `connectors:`, or `connectors: []`
+        at = key.start_mark.line
+        if entries.end_mark.line != at:
+            raise ConfigError("the list of connectors.yml is written over several lines", hint=_BY_HAND)
+        return "".join([*lines[:at], "connectors:\n", _indented(entry, 2), *lines[at + 1 :]])
+    if not isinstance(entries, yaml.SequenceNode) or entries.flow_style:
+        raise ConfigError("the list of connectors.yml is written in brackets", hint=_BY_HAND)
+    end = _last_line(entries)
+    return "".join([*lines[:end], _indented(entry, entries.start_mark.column), *lines[end:]])
+
+
+def _last_line(node: yaml.Node) -> int:
+    """The number of the line behind the node's last character: its end mark may lie behind comments that follow."""
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        node = last[1] if isinstance(last, tuple) else last
+    return int(node.end_mark.line) + (1 if node.end_mark.column else 0)
+
+
+def _indented(entry: str, column: int) -> str:
+    return "".join(" " * column + line for line in entry.splitlines(keepends=True))
+
+
+def _check(home: Home, before: Config, text: str, env_text: str, entry: tuple[str, str], fill: set[str]) -> None:
+    """Read both files as they would be. Raises ConfigError unless they say what they said, and the entry."""
+    name, type_name = entry
+    with tempfile.TemporaryDirectory(prefix="connectors-") as folder:
+        path = Path(folder, "connectors.yml")
+        path.write_text(text, encoding="utf-8")
+        write_new(path.with_name(".env"), env_text.encode())
+        after = configuration.load(path)
+        checked, _ = configuration.check_options(after, home)
+    data = read_yaml(text.encode()).data
+    entries = data.get("connectors") if isinstance(data, dict) else None
+    last = entries[-1] if isinstance(entries, list) and entries else None
+    kept = {one.name: one.raw for one in before.entries}.items() <= {one.name: one.raw for one in after.entries}.items()
+    if not kept or not isinstance(last, dict) or str(last.get("name")) != name:
+        raise ConfigError("the entry cannot be written into this connectors.yml", hint=_BY_HAND)
+    wrong = [problem for problem in checked.errors if problem.instance == name and not _mends(fill, problem)]
+    if wrong:
+        raise ConfigError("\n".join(map(str, wrong)), hint=f"connectors types {type_name}")
+
+
+def _mends(fill: set[str], problem: Problem) -> bool:
+    """Whether the problem goes when the operator fills in .env."""
+    return any(re.search(rf"\b{re.escape(variable)}\b", problem.text) for variable in fill)
+
+
+def _replace(path: Path, text: str, mode: int) -> None:
+    """As a whole, with the mode that it has; a link stays a link."""
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}.{random.token_hex(4)}.tmp")
+    try:
+        mode = path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        pass
+    write_new(temporary, text.encode(), mode)
+    os.chmod(temporary, mode)
+    os.replace(temporary, path)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8", hint="save it in that encoding") from error

@@ -1,0 +1,47 @@
+"""What `connectors doctor` looks at: this machine, this home. Reads and never writes; every finding has its fix."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from connectors.base import config as configuration
+from connectors.base.checks.finding import Finding, Level, Look
+from connectors.base.home import Home
+from connectors.base.settings import Config
+
+__all__ = ["Finding", "Level", "Look", "examine"]
+
+_log = logging.getLogger("connectors.doctor")
+
+
+def examine(home: Home, *, clock: Callable[[], float] = time.time) -> list[Finding]:
+    """Every finding, the errors first."""
+    from connectors.base.checks import machine, mail, processes, setup, tree
+
+    config = configuration.load(home) if home.config_file.exists() else Config(file=home.config_file)
+    if config.usable and home.config_file.exists():
+        config, _ = configuration.check_options(config, home)
+    look = Look(home, config, clock())
+    found: list[Finding] = []
+    for check in (*setup.CHECKS, *tree.CHECKS, *machine.CHECKS, *processes.CHECKS, *mail.CHECKS):
+        found += _guarded(check, look)
+    order = list(Level)
+    return sorted(found, key=lambda finding: order.index(finding.level))
+
+
+def _guarded(check: Callable[[Look], Iterator[Finding]], look: Look) -> Iterator[Finding]:
+    """One check that fails must not hide what the others find."""
+    try:
+        yield from check(look)
+    except OSError as error:
+        where = str(error.filename or look.home.root)
+        yield Finding(
+            Level.WARNING, "access", f"cannot look: {error.strerror}", where, "run the doctor as the connectors' user"
+        )
+    except Exception as error:  # noqa: BLE001 - the finding carries it, and the traceback is logged
+        _log.exception("%s failed", check.__name__)
+        what = f"the check {check.__name__.strip('_')} failed: {type(error).__name__}: {error}"
+        yield replace(Finding(Level.WARNING, "doctor", what, "", "report this"), where=str(look.home.root))

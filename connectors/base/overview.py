@@ -1,0 +1,190 @@
+"""How everything on a home is doing, read from what lies there: also when nothing runs.
+
+status.json says what a process last said of itself; whether it still lives, its lock says, which dies with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from connectors.base import config as configuration
+from connectors.base.files import read_json
+from connectors.base.home import Home
+from connectors.base.readers import consumer_folders, event_names
+from connectors.base.settings import Config
+
+#: What a live process says of itself; without a process it is the word of one that was killed.
+_LIVE = frozenset({"starting", "connecting", "connected", "running", "backpressure", "stopping"})
+#: States that end by themselves or were wanted.
+_WELL = frozenset({"starting", "connecting", "connected", "running", "stopping", "stopped", "exited", "disabled"})
+
+
+@dataclass(frozen=True)
+class InstanceView:
+    """One instance. Times are ISO 8601. `problem` is {text, hint} when a person should look."""
+
+    name: str
+    type: str
+    state: str
+    since: str | None = None
+    pid: int | None = None
+    last_received: str | None = None
+    last_sent: str | None = None
+    last_error: dict[str, Any] | None = None
+    backlog: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    restarts: int = 0
+    next_start: str | None = None
+    note: str | None = None
+    configured: bool = True
+    problem: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A home. `manager` is {running, pid, started_at, version}, `mail` counts files, `problems` are lines."""
+
+    home: str
+    manager: dict[str, Any]
+    instances: tuple[InstanceView, ...]
+    mail: dict[str, int]
+    problems: tuple[str, ...]
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing needs a person."""
+        return not self.problems and all(instance.problem is None for instance in self.instances)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "well": self.well}
+
+
+def overview(home: Home) -> Overview:
+    """Look at everything; changes nothing."""
+    config = configuration.load(home) if home.config_file.exists() else Config()
+    running = is_locked(home.state / "manager.lock")
+    noted = read_json(home.state / "manager.json")
+    manager = {
+        "running": running,
+        "pid": noted.get("pid") if running else None,
+        "started_at": noted.get("started_at") if running else None,
+        "version": noted.get("version") if running else None,
+    }
+    instances = tuple(_instances(home, config, running=running))
+    problems = [str(problem) for problem in config.errors]
+    if not home.config_file.exists():
+        problems.append("there is no connectors.yml: connectors init makes one")
+    elif not running and any(entry.enabled for entry in config.entries) and not _all_final(instances):
+        problems.append("no manager runs: connectors run")
+    mail = {
+        "inbox": len(event_names(home.inbox)),
+        "claimed": sum(len(event_names(folder)) for folder in consumer_folders(home)),
+        "failed": sum(1 for name in event_names(home.failed) if not name.endswith(".reason.json")),
+    }
+    return Overview(str(home.root), manager, instances, mail, tuple(problems))
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds this lock file; it is not changed. False where there is none."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _instances(home: Home, config: Config, *, running: bool) -> Iterator[InstanceView]:
+    broken = {problem.instance for problem in config.errors if problem.instance}
+    named = {entry.name: (entry.type, entry.enabled) for entry in config.entries}
+    for name, (kind, enabled) in named.items():
+        yield _view(home, name, kind, enabled=enabled, broken=name in broken, running=running)
+    for name in sorted(broken - named.keys()):
+        yield _view(home, name, "", enabled=True, broken=True, running=running)
+    for name in _state_folders(home):
+        if name not in named and name not in broken:
+            view = _view(home, name, "", enabled=True, broken=False, running=running)
+            if view.state in _LIVE or any(view.backlog.values()):
+                yield _unconfigured(view)
+
+
+def _view(home: Home, name: str, kind: str, *, enabled: bool, broken: bool, running: bool) -> InstanceView:
+    data = read_json(home.state_dir(name) / "status.json")
+    alive = is_locked(home.state_dir(name) / "lock")
+    state = _state(str(data.get("state", "")), alive=alive, enabled=enabled, running=running)
+    error = data.get("last_error") if isinstance(data.get("last_error"), dict) else None
+    return InstanceView(
+        name=name,
+        type=kind or str(data.get("type", "")),
+        state="fatal" if broken and not alive else state,
+        since=data.get("since") if data else None,
+        pid=data.get("pid") if alive else None,
+        last_received=data.get("last_received"),
+        last_sent=data.get("last_sent"),
+        last_error=error,
+        backlog={
+            "outbox": len(event_names(home.outbox(name))),
+            "sending": len(event_names(home.sending(name))),
+        },
+        counters=data.get("counters") or {},
+        restarts=data.get("restarts") or 0,
+        next_start=data.get("next_start"),
+        note=data.get("note"),
+        problem=_problem(state, broken=broken, error=error, note=data.get("note")),
+    )
+
+
+def _state(said: str, *, alive: bool, enabled: bool, running: bool) -> str:
+    if alive:
+        return said or "starting"
+    if not enabled:
+        return "disabled"
+    if not said:
+        return "starting" if running else "never started"
+    if said in _LIVE or said == "failed":
+        # The manager is about to say what has become of it.
+        return "starting" if running else "not running"
+    return said
+
+
+def _problem(state: str, *, broken: bool, error: dict[str, Any] | None, note: object) -> dict[str, str] | None:
+    if broken:
+        return None  # it is among the problems of the file
+    if state == "backpressure":
+        return {"text": f"receiving is paused: {note or 'no room'}", "hint": "make room; it goes on by itself"}
+    if state in _WELL or state in ("never started", "not running"):
+        return None  # that no manager runs is said once, for all
+    said = error or {}
+    return {"text": str(said.get("text") or state), "hint": str(said.get("hint") or "")}
+
+
+def _unconfigured(view: InstanceView) -> InstanceView:
+    values = {**view.__dict__, "configured": False}
+    if any(view.backlog.values()) and view.state not in _LIVE:
+        values["problem"] = {
+            "text": f"connectors.yml has no {view.name}, and outgoings wait for it: {sum(view.backlog.values())}",
+            "hint": "add the entry again, or delete the files",
+        }
+    return InstanceView(**values)
+
+
+def _all_final(instances: tuple[InstanceView, ...]) -> bool:
+    return all(instance.state in ("exited", "disabled") for instance in instances)
+
+
+def _state_folders(home: Home) -> list[str]:
+    try:
+        with os.scandir(home.state) as entries:
+            return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
+    except OSError:
+        return []
