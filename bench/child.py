@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from bench import raw
-from bench.idle import tell
+from bench.telling import tell
 
 
 def agent(home: str, way: str) -> None:

@@ -1,25 +1,13 @@
-"""The connector of the benchmark: reaches no platform, and tells the benchmark when it is called.
-
-What it tells goes as a datagram to the Unix socket that BENCH_SOCKET names: `<instance> <what> <about> <ns>`, the
-time on the monotonic clock, which all processes of a machine share.
-"""
+"""The connector of the benchmark: reaches no platform, and tells the benchmark when it is called."""
 
 from __future__ import annotations
 
 import os
-import socket
 import time
 
+from bench.telling import tell
 from connectors.base.connector import Connector
 from connectors.base.message import OutgoingMessage
-
-
-def tell(text: str) -> None:
-    """Send one datagram to the benchmark, when one listens."""
-    address = os.environ.get("BENCH_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.sendto(text.encode(), address)
 
 
 class IdleConnector(Connector):

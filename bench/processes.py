@@ -21,7 +21,7 @@ from bench.listening import (
 )
 from bench.measure import Bench, Result, median, result, take_turns
 
-ORIGIN = "the origin's shape: a manager that forks 10 daemons"
+ORIGIN = "the origin's shape: a manager that forks daemons"
 
 
 def _ours(folder: Path) -> list[str]:

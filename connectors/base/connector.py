@@ -121,6 +121,10 @@ class Connector(ABC):
             return [msg.text]
         return split_text(msg.text, self.limits.text_max, self.limits.text_unit)
 
+    def sends_once(self) -> bool:
+        """Whether a repeated send, with the same `idempotency_key`, is exactly once. To override where it depends."""
+        return self.capabilities.idempotent_send
+
     # ── what it gets ──────────────────────────────────────────────────────────────────────────────────────────
 
     @property
@@ -134,6 +138,11 @@ class Connector(ABC):
             self._stop.clear()
         else:
             self.stop()
+
+    @property
+    def _in_run(self) -> bool:
+        """Whether `run()` is under way; without it the seed's users call single methods."""
+        return self._bell >= 0
 
     def stop(self) -> None:
         """Ask for the end: `_running` becomes false and every `wait` returns. Not for signal handlers."""
@@ -504,7 +513,7 @@ class Connector(ABC):
         return Sending(
             send=self.send_message,
             split=self.split,
-            idempotent=able.idempotent_send,
+            idempotent=self.sends_once(),
             actions=frozenset(actions),
             parallel=self.parallel_sends,
         )

@@ -189,15 +189,20 @@ class Delivery:
 
     def _next(self) -> Item | None:
         with self._lock:
-            if self._lanes.runnable() < BATCH // 2:
+            if self._wants_more():
                 self._claim_more()
             return self._lanes.take(self._monotonic())
+
+    def _wants_more(self) -> bool:
+        """Claim a little ahead of what is sent, also when all is for one conversation; past those that wait."""
+        sendable = self._lanes.sendable()
+        return sendable < BATCH // 2 or (sendable < 4 * BATCH and self._lanes.runnable() < self._sending.parallel)
 
     def _claim_more(self) -> None:
         if not self._outbox.listed() and self._dirty:
             self._dirty = False
             self._outbox.scan()
-        while self._outbox.listed() and self._lanes.runnable() < BATCH // 2:
+        while self._outbox.listed() and self._wants_more():
             try:
                 claimed = self._outbox.claim()
             except (OSError, sqlite3.OperationalError) as error:

@@ -34,7 +34,9 @@ class Lanes:
         self._ready: list[tuple[int, str]] = []
         self._waiting: list[tuple[float, int, str]] = []
         self._busy: set[str] = set()
+        self._asleep: set[str] = set()
         self._count = 0
+        self._sleeping = 0
 
     def __len__(self) -> int:
         """How many are queued, those in hand included."""
@@ -45,6 +47,7 @@ class Lanes:
         self._count += 1
         lane = self._lanes.setdefault(item.lane, deque())
         lane.append(item)
+        self._sleeping += item.lane in self._asleep
         if len(lane) == 1 and item.lane not in self._busy:
             self._schedule(item)
 
@@ -53,6 +56,8 @@ class Lanes:
         while self._waiting and self._waiting[0][0] <= now:
             _, seq, lane = heapq.heappop(self._waiting)
             heapq.heappush(self._ready, (seq, lane))
+            self._asleep.discard(lane)
+            self._sleeping -= len(self._lanes[lane])
         if not self._ready:
             return None
         _, lane = heapq.heappop(self._ready)
@@ -89,8 +94,14 @@ class Lanes:
         """How many conversations could send now."""
         return len(self._ready)
 
+    def sendable(self) -> int:
+        """How many items are in conversations that do not wait."""
+        return self._count - self._sleeping
+
     def _schedule(self, item: Item) -> None:
         if item.due:
             heapq.heappush(self._waiting, (item.due, item.seq, item.lane))
+            self._asleep.add(item.lane)
+            self._sleeping += len(self._lanes[item.lane])
         else:
             heapq.heappush(self._ready, (item.seq, item.lane))

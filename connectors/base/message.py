@@ -12,6 +12,7 @@ import os
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -49,10 +50,8 @@ class Record(BaseModel):
     @model_serializer(mode="wrap")
     def _leave_out_defaults(self, handler: Any) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)
-        for name, field in type(self).model_fields.items():
-            if name in self.seed_fields or name not in data or field.is_required():
-                continue
-            if getattr(self, name) == field.get_default(call_default_factory=True, validated_data={}):
+        for name, default in _optional_fields(type(self)):
+            if name in data and getattr(self, name) == default:
                 del data[name]
         return data
 
@@ -100,6 +99,16 @@ class Record(BaseModel):
     def example(cls) -> str:
         """A hint for who wrote a bad file."""
         return ""
+
+
+@cache
+def _optional_fields(cls: type[Record]) -> tuple[tuple[str, Any], ...]:
+    """The fields that are left out while they have their default, and that default."""
+    return tuple(
+        (name, field.get_default(call_default_factory=True, validated_data={}))
+        for name, field in cls.model_fields.items()
+        if name not in cls.seed_fields and not field.is_required()
+    )
 
 
 class ConnectorInfo(Record):

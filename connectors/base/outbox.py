@@ -206,13 +206,13 @@ class Outbox:
 
     def _judge(self, found: _Found) -> Claimed | None:
         """What the file is; None when it is left alone for now, or gone."""
-        key, path = secrets.token_hex(8), self.folder / found.name
+        path = self.folder / found.name
         try:
             data, status = read_regular(path, self._max_bytes)
         except FileNotFoundError:
             return None
         except BadMessage as error:
-            return None if path.is_symlink() else Claimed(key, found.name, None, error)
+            return None if path.is_symlink() else self._claimed(found, None, error)
         except OSError as error:
             if found.name not in self._unreadable:
                 self._unreadable.add(found.name)
@@ -231,13 +231,17 @@ class Outbox:
                     f"the file is incomplete, and nobody wrote to it for {self._quiet_s:g} s ({error})", hint=error.hint
                 )
             self._parked.pop(found.name, None)
-            return Claimed(key, found.name, None, error)
+            return self._claimed(found, None, error)
         self._parked.pop(found.name, None)
         if message.not_before is not None and message.not_before.timestamp() > self._clock():
             self._parked[found.name] = _Parked(found, None, message.not_before.timestamp())
             return None
+        return replace(self._claimed(found, message, None), identity=identity(status))
+
+    def _claimed(self, found: _Found, message: OutgoingMessage | None, error: BadMessage | None) -> Claimed:
+        """With a new key, or that of the dead letter which a person put back."""
         revived = self._store.revived(found.name)
-        return Claimed(revived or key, found.name, message, None, revived is not None, identity(status))
+        return Claimed(revived or secrets.token_hex(8), found.name, message, error, revived is not None)
 
     def _read_again(self, claim: Claimed) -> Claimed:
         """Between judging and renaming another writer may have replaced the file: what was renamed is what counts."""

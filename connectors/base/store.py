@@ -293,7 +293,11 @@ class Store:
 
     def outgoing(self, key_or_id: str) -> OutRow | None:
         """By claim key, or else the newest with this id."""
-        return next(self._outgoings("key = ?1 OR id = ?1 ORDER BY key = ?1 DESC, seq DESC LIMIT 1", (key_or_id,)), None)
+        # Two questions: one with OR cannot use the partial index on id, and reads the whole table for every send.
+        for where in ("key = ?", "id = ? AND id <> '' ORDER BY seq DESC LIMIT 1"):
+            for row in self._outgoings(where, (key_or_id,)):
+                return row
+        return None
 
     def by_id(self, outgoing_id: str) -> list[OutRow]:
         """All claims of this id, oldest first."""

@@ -57,12 +57,18 @@ class CLIConnector(Connector):
         self._news = threading.Condition()
         self._alive_at = time.monotonic()
         self._chat: ChatServer | None = None
+        if self._where == "none" and self._in_run:
+            self._chat = ChatServer(
+                self._home.state_dir(self.name), self._receive, on_attach=self._retry_now, logger=self.logger
+            )
 
     def disconnect(self) -> None:
         """End the socket, if there is one."""
         chat = getattr(self, "_chat", None)
         if chat is not None:
             chat.close()
+        if getattr(self, "_where", "") == "terminal":
+            self._show("\n")  # behind the prompt
 
     def send_message(self, msg: OutgoingMessage) -> bool:
         """Show the text. While nobody is attached to the socket it stays queued."""
@@ -84,18 +90,15 @@ class CLIConnector(Connector):
 
     def run_loop(self) -> None:
         """Read to the end of the input, then wait for the replies; without an input serve the socket until stopped."""
-        if self._where == "none":
-            self._chat = ChatServer(
-                self._home.state_dir(self.name), self._receive, on_attach=self._retry_now, logger=self.logger
-            )
+        if self._chat is not None:
             self._chat.serve(self._stop)
             return
         if self._where == "terminal":
-            self._prompt()
+            self._show("> ")
         for line in _lines(self._stop):
             self._receive(line)
             if self._where == "terminal":
-                self._prompt()
+                self._show("> ")
         if self._running:
             self._linger()
 
@@ -173,14 +176,12 @@ class CLIConnector(Connector):
             text = visible(msg.text, keep="\n\t")
         if getattr(self, "_where", "pipe") == "terminal":
             # Over the prompt; the half-typed line stays in the terminal's own buffer.
-            sys.stdout.write(f"\r\x1b[K{text}\n")
-            self._prompt()
+            self._show(f"\r\x1b[K{text}\n> ")
         else:
-            sys.stdout.write(f"{text}\n")
-            sys.stdout.flush()
+            self._show(f"{text}\n")
 
-    def _prompt(self) -> None:
-        sys.stdout.write("> ")
+    def _show(self, text: str) -> None:
+        sys.stdout.write(text)
         sys.stdout.flush()
 
     def _retry_now(self) -> None:

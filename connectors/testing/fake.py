@@ -10,13 +10,11 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 from connectors.base.connector import Connector
 from connectors.base.declaration import Capabilities, Limits
-from connectors.base.delivery import Sending
 from connectors.base.errors import AuthError, Rejected, RetryLater
 from connectors.base.message import ConnectorInfo, Content, Conversation, Message, OutgoingMessage, Receipt, Sender
 from connectors.base.options import Options, option
@@ -84,9 +82,9 @@ class FakeConnector(Connector):
                 self.logger.warning("receiving: %s", error)
                 self.wait(backoff.wait_s(failures))
 
-    def _sending(self) -> Sending:
-        """Whether a repeated send is exactly once depends on an option here; elsewhere it is the class's capability."""
-        return replace(super()._sending(), idempotent=cast(FakeOptions, self.options).idempotent)
+    def sends_once(self) -> bool:
+        """An option here, so that both kinds of platform can be played."""
+        return cast(FakeOptions, self.options).idempotent
 
 
 def normalise(event: Mapping[str, Any], instance: str) -> Message:

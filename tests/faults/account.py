@@ -143,7 +143,7 @@ def _whole(folder: Path) -> Iterator[Path]:
 
 def fill(world: World) -> None:
     """One of everything."""
-    world.offer("e1", "held-1", "e2")
+    world.offer("e1", "held-1", "e2", "batch-1", "batch-2", "batch-3")
     world.drop("a.json", "a", "C1")
     world.drop("b.json", "b1|b2", "C2")
     world.drop("c.json", "c", "C1", id="mine")

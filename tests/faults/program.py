@@ -63,12 +63,19 @@ class FolderConnector(Connector):
         return Receipt(ids=[f"id-{msg.text}"])
 
     def receive(self) -> None:
-        """Every event that was not acknowledged; those called `held…` are held and released, as one with files is."""
+        """Every event that was not acknowledged. Those called `held…` are held and released, as one with files is;
+        those called `batch…` come all at once."""
         runtime = self._open_runtime()
         self._release_held(runtime)
         acked = set(lines(self.platform / "acked"))
-        for name in lines(self.platform / "offered"):
-            if name in acked:
+        new = [name for name in lines(self.platform / "offered") if name not in acked]
+        batch = [name for name in new if name.startswith("batch")]
+        if batch:
+            self.write_all_to_inbox([self.event(name) for name in batch], ("main", {"after": batch[-1]}))
+            for name in batch:
+                append(self.platform / "acked", name)
+        for name in new:
+            if name in batch:
                 continue
             message = self.event(name)
             if name.startswith("held"):

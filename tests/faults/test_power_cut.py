@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,11 +153,12 @@ def index(words: list[str], start: int, *wanted: str) -> int:
 
 def test_an_event_is_on_the_disk_before_it_is_acknowledged(story: tuple[World, World, list[Call]]) -> None:
     words = told(story)
+    names = {json.loads(path.read_bytes())["id"]: path.name for path in story[1].home.inbox.iterdir()}
     for event in story[1].inbox():
         if event.get("kind") == "delivery" or event["id"].startswith("held"):
             continue
         ack = index(words, 0, f"ack {event['id']}")
-        renamed = max(at for at in range(ack) if words[at].startswith("inbox/"))
+        renamed = max(at for at in range(ack) if words[at].startswith(f"inbox/{names[event['id']]} "))
         source = words[renamed].partition(" < ")[2]
         staged = index(words, 0, f"sync {source}")
         folder = index(words, staged, "sync folder .staging")
