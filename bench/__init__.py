@@ -1,1 +1,1 @@
-"""The benchmark: every figure that this project promises, each beside its floor or its peer, measured in the same run."""
+"""The benchmark: every figure that this project promises, each beside its floor or its peer in the same run."""

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mode = "tiny" if asked.tiny else "quick" if asked.quick else "full"
     if asked.json:
         Path(asked.json).write_text(to_json(found, about, mode) + "\n", encoding="utf-8")
-    print(table(found, about, mode))
+    sys.stdout.write(table(found, about, mode) + "\n")
     return 2 if failed else int(not all(one.ok for one in found))
 
 
@@ -75,7 +75,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="seconds; the figures mean nothing (to test the benchmark)")
     parser.add_argument("--json", metavar="FILE", help="also write everything that was measured to FILE")
     parser.add_argument("--dir", metavar="FOLDER", help="measure on this folder's disk (default: /var/tmp)")
-    parser.add_argument("--peers", action="store_true", help="install nanobot-ai with pip in a throw-away venv, for `help`")
+    parser.add_argument(
+        "--peers", action="store_true", help="install nanobot-ai with pip in a throw-away venv, for `help`"
+    )
     found = parser.parse_args(arguments)
     unknown = [name for name in found.rows if name not in ROWS]
     if unknown:
@@ -87,7 +89,10 @@ def _nanobot(folder: Path) -> list[str] | None:
     """`nanobot --version` in a virtual environment of its own; None when it cannot be had within 3 minutes."""
     venv = folder / "venv"
     try:
-        for command in ([sys.executable, "-m", "venv", str(venv)], [str(venv / "bin/pip"), "install", "-q", "nanobot-ai"]):
+        for command in (
+            [sys.executable, "-m", "venv", str(venv)],
+            [str(venv / "bin/pip"), "install", "-q", "nanobot-ai"],
+        ):
             subprocess.run(command, check=True, timeout=180, capture_output=True)
     except (OSError, subprocess.SubprocessError) as error:
         Bench.say(f"nanobot-ai could not be installed: {error}")

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import raw
@@ -41,4 +42,5 @@ def poll_loop(outbox: str) -> None:
 
 
 if __name__ == "__main__":
-    {"agent": agent, "origin": origin, "poll_loop": poll_loop}[sys.argv[1]](*sys.argv[2:])
+    PROGRAMS: dict[str, Callable[..., None]] = {"agent": agent, "origin": origin, "poll_loop": poll_loop}
+    PROGRAMS[sys.argv[1]](*sys.argv[2:])

@@ -104,7 +104,11 @@ def running(arguments: Sequence[str], *, ear_address: str = "", log: Path | None
 def connectors_command(*arguments: str) -> list[str]:
     """The `connectors` program of the interpreter that runs this."""
     program = Path(sys.executable).with_name("connectors")
-    return [str(program), *arguments] if program.exists() else [sys.executable, "-m", "connectors.commands.main", *arguments]
+    return (
+        [str(program), *arguments]
+        if program.exists()
+        else [sys.executable, "-m", "connectors.commands.main", *arguments]
+    )
 
 
 def bench_command(*arguments: str) -> list[str]:

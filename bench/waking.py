@@ -22,6 +22,8 @@ PAUSE_S = 0.015
 def drop_to_send(bench: Bench) -> Result:
     """From the rename into the outbox to the call of send_message, under the manager."""
     sizes = bench.sizes
+    ours: list[float] = []
+    theirs: list[float] = []
     with bench.scratch("drop") as folder, ear() as heard:
         home, peer = folder / "home", folder / "peer"
         write_config(home, 1)
@@ -34,11 +36,9 @@ def drop_to_send(bench: Bench) -> Result:
         ):
             heard.wait_for("connected", 2)
             outbox = home / "messages/outbox/idle-0"
-            ours: list[float] = []
-            theirs: list[float] = []
             # A drop for the peer at a random time, and while it sleeps a share of ours.
             for turn in range(max(1, sizes.peer_drops)):
-                waiting = {}
+                waiting: dict[str, float] = {}
                 if sizes.peer_drops:
                     threading.Event().wait(random.random() * 2)
                     waiting[f"p{turn}"] = _drop(peer, f"p{turn}")
@@ -67,7 +67,7 @@ def _drop(outbox: Path, name: str) -> float:
 
 def _times(heard: Ear, waiting: dict[str, float], until: set[str], theirs: list[float]) -> list[float]:
     """Hear until all of `until` were sent; the milliseconds that ours took, the peer's go into `theirs`."""
-    ours = []
+    ours: list[float] = []
     while until & set(waiting):
         for said in heard.wait_for("sent"):
             (theirs if said.who == "peer" else ours).append((said.at_s - waiting.pop(said.about)) * 1e3)
@@ -134,8 +134,7 @@ def first_line(bench: Bench) -> Result:
 def _until_first_line(arguments: Sequence[str]) -> float:
     begun = time.monotonic()
     with subprocess.Popen(arguments, env=environment(), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
+        line = process.stdout.readline() if process.stdout is not None else b""
         took = time.monotonic() - begun
         process.kill()
     if b'"bench:0"' not in line:

@@ -47,9 +47,7 @@ def test_setup_has_nothing_to_do_the_second_time_and_keeps_stdout_clean() -> Non
     assert run("setup", "--quiet").stderr == ""
 
 
-def test_setup_never_empties_a_folder_that_is_no_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_setup_never_empties_a_folder_that_is_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "thesis.txt").write_text("three years", encoding="utf-8")
     monkeypatch.setenv("MAILBOX_VENV", str(tmp_path))
 

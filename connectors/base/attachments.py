@@ -79,7 +79,7 @@ def copy_outgoing(home: Home, limits: Limits, message: OutgoingMessage, folder: 
     """
     if not message.attachments:
         return message
-    roots = [home.attachments, *(Path(os.path.expanduser(root)) for root in limits.attachment_roots)]
+    roots = _roots(home, limits)
     copies = []
     for n, attachment in enumerate(message.attachments):
         target = folder / f"{key}.file{n}"
@@ -88,6 +88,32 @@ def copy_outgoing(home: Home, limits: Limits, message: OutgoingMessage, folder: 
         name = attachment.name or os.path.basename(attachment.path)
         copies.append(attachment.model_copy(update={"path": str(target), "name": safe_name(name)}))
     return message.model_copy(update={"attachments": copies})
+
+
+def check_outgoing(home: Home, limits: Limits, message: OutgoingMessage) -> OutgoingMessage:
+    """The message with absolute paths, for code that reads the files itself. Raises as `copy_outgoing`."""
+    checked = []
+    for attachment in message.attachments:
+        path = home.root / attachment.path
+        source = _open_below(path, _roots(home, limits))
+        try:
+            _check(source, attachment.path, limits.attachment_max_bytes)
+        finally:
+            os.close(source)
+        checked.append(attachment.model_copy(update={"path": os.path.normpath(path)}))
+    return message.model_copy(update={"attachments": checked})
+
+
+def _roots(home: Home, limits: Limits) -> list[Path]:
+    return [home.attachments, *(Path(os.path.expanduser(root)) for root in limits.attachment_roots)]
+
+
+def _check(source: int, shown: str, max_bytes: int) -> None:
+    status = os.fstat(source)
+    if not stat.S_ISREG(status.st_mode):
+        raise Rejected(f"attachment {shown!r} is not a regular file", hint="name a regular file")
+    if status.st_size > max_bytes:
+        raise _too_large(shown, str(status.st_size))
 
 
 def _open_below(path: Path, roots: list[Path]) -> int:
@@ -136,11 +162,7 @@ def _copy(source: int, target: Path, shown: str, max_bytes: int) -> None:
     temporary = target.with_name(f"{target.name}.tmp")
     temporary.unlink(missing_ok=True)  # of a process that died here
     try:
-        status = os.fstat(source)
-        if not stat.S_ISREG(status.st_mode):
-            raise _not_regular(shown)
-        if status.st_size > max_bytes:
-            raise _too_large(shown, str(status.st_size))
+        _check(source, shown, max_bytes)
         _write(temporary, _chunks(source, shown), max_bytes, 0o600, shown)
         os.replace(temporary, target)
     except BaseException:
@@ -164,7 +186,3 @@ def _chunks(source: int, shown: str) -> Iterator[bytes]:
 def _unreadable(shown: str, error: OSError) -> RetryLater:
     """Not our disk's fault, nor for sure the file's: a network folder may come back."""
     return RetryLater(f"attachment {shown!r} cannot be read: {error.strerror}")
-
-
-def _not_regular(shown: str) -> Rejected:
-    return Rejected(f"attachment {shown!r} is not a regular file", hint="name a regular file")

@@ -107,6 +107,7 @@ class Check:
 def check_configs(argument: dict[str, Any]) -> int:
     """In the child: print the errors of the new config, and whose options differ though the files say the same."""
     from connectors.base.config import check_options
+    from connectors.base.optioncheck import undeclared
 
     process.hold_lifeline(argument["lifeline_fd"])
     old, new = (pickle.loads(base64.b64decode(text)) for text in argument["configs"])  # noqa: S301 - our own parent's
@@ -116,6 +117,7 @@ def check_configs(argument: dict[str, Any]) -> int:
         was, _ = check_options(replace(old, problems=()), old.file.parent)
         options = {entry.name: entry.options for entry in was.entries}
         by_env = [entry.name for entry in checked.entries if options.get(entry.name, entry.options) != entry.options]
+        by_env += undeclared(checked, new.file.parent)
     errors = [(problem.instance, str(problem)) for problem in problems if problem.severity == "error"]
     sys.stdout.write("\n" + json.dumps({"problems": errors, "by_env": by_env}) + "\n")
     return 0

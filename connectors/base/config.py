@@ -41,7 +41,7 @@ TOP_KEYS = ("connectors", "manager", "limits", "delivery", "alerts", "group")
 #: What an entry has besides the options of its type.
 ENTRY_KEYS = ("name", "type", "enabled", "delivery", "limits")
 #: Names that other things have in `state/` and `logs/` (compared without case).
-RESERVED_NAMES = frozenset({"approvals", "format", "manager"})
+RESERVED_NAMES = frozenset({"approvals", "format", "manager", "manager.json", "manager.lock", "manager.sock"})
 _EXAMPLE = '"- name: slack-main" and below it "type: slack"'
 
 
@@ -168,6 +168,10 @@ class _Loader(Reading):
         if isinstance(name, int) and not isinstance(name, bool):
             name = str(name)
         path = (*path, "name")
+        if isinstance(name, bool | float):
+            # What was written is not known any more: YAML makes the same of off, no and false.
+            self.say(path, f'the name is {str(name).lower()} to YAML, and no text: put it in quotes, as in name: "off"')
+            return None
         if not isinstance(name, str) or not INSTANCE_NAME.fullmatch(name):
             rule = "use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or a digit"
             self.say(path, f"cannot be a name: {rule}")
@@ -247,4 +251,4 @@ def _lacks(text: str, key: str, data: dict[str, Any], cure: str) -> tuple[str, s
 
 def _label(item: Any) -> str | None:
     name = item.get("name") if isinstance(item, dict) else None
-    return str(name) if isinstance(name, str | int) and name != "" else None
+    return str(name) if isinstance(name, str | int) and not isinstance(name, bool) and name != "" else None

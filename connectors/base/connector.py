@@ -431,7 +431,7 @@ class Connector(ABC):
         hint = error.hint if isinstance(error, ConnectorError) else ""
         code = error.exit_code if isinstance(error, ConnectorError) else Exit.CRASH
         text = str(error) or type(error).__name__
-        if isinstance(error, ConnectorError) and code != Exit.CRASH:
+        if isinstance(error, ConnectorError):
             self.logger.error("%s%s", text, f": {hint}" if hint and hint not in text else "")
         else:
             self.logger.error("%s ended by %s", self.name, text, exc_info=error)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from connectors.base.attachments import copy_outgoing
+from connectors.base.attachments import check_outgoing, copy_outgoing
 from connectors.base.ends import HELD, Ends, ReasonClass
 from connectors.base.errors import AuthError, BadMessage, ConfigError, Rejected, RetryLater
 from connectors.base.files import NO_ROOM, read_regular
@@ -179,6 +179,15 @@ class Delivery:
                     break
                 progress = self._open(item)
                 if progress is None:
+                    continue
+                try:
+                    progress.message = check_outgoing(self._home, self._limits, progress.message)
+                except Rejected as error:
+                    self._settle(item, partial(self._bury, progress.row, "rejected", str(error), error.hint))
+                    continue
+                except RetryLater as error:
+                    progress.attempts += 1
+                    self._failed(item, progress, error, ambiguous=False)
                     continue
                 receipt = self._receipt(progress).model_copy(update={"handed_over": True})
                 if self._settle(item, partial(self._ends.receipt, receipt, OutState.HANDED_OVER)):

@@ -48,6 +48,19 @@ def check_options(config: Config, home: Home | str | os.PathLike[str]) -> tuple[
     return replace(config, entries=tuple(entries), values=tuple(values), problems=every), found
 
 
+def undeclared(config: Config, base_dir: Path) -> list[str]:
+    """The enabled entries whose class declares no options: which variables it reads (`get_config(env_key=…)`) only a
+    run of it would tell."""
+    found = []
+    for entry in config.entries:
+        try:
+            if entry.enabled and options_of(registry.load_class(entry.type, base_dir)) is None:
+                found.append(entry.name)
+        except ConfigError:
+            continue  # its problem is told by check_options
+    return found
+
+
 def _check(entry: Entry, config: Config, base_dir: Path, values: dict[str, None]) -> tuple[Entry, list[OptionProblem]]:
     try:
         options = options_of(registry.load_class(entry.type, base_dir))

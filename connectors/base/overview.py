@@ -15,7 +15,7 @@ from typing import Any
 from connectors.base import config as configuration
 from connectors.base.files import read_json
 from connectors.base.home import Home
-from connectors.base.readers import consumer_folders, event_names
+from connectors.base.readers import consumer_folders, event_files
 from connectors.base.settings import Config
 
 #: What a live process says of itself; without a process it is the word of one that was killed.
@@ -82,9 +82,9 @@ def overview(home: Home) -> Overview:
     elif not running and any(entry.enabled for entry in config.entries) and not _all_final(instances):
         problems.append("no manager runs: connectors run")
     mail = {
-        "inbox": len(event_names(home.inbox)),
-        "claimed": sum(len(event_names(folder)) for folder in consumer_folders(home)),
-        "failed": sum(1 for name in event_names(home.failed) if not name.endswith(".reason.json")),
+        "inbox": len(event_files(home.inbox)),
+        "claimed": sum(len(event_files(folder)) for folder in consumer_folders(home)),
+        "failed": sum(1 for name in event_files(home.failed) if not name.endswith(".reason.json")),
     }
     return Overview(str(home.root), manager, instances, mail, tuple(problems))
 
@@ -133,8 +133,8 @@ def _view(home: Home, name: str, kind: str, *, enabled: bool, broken: bool, runn
         last_sent=data.get("last_sent"),
         last_error=error,
         backlog={
-            "outbox": len(event_names(home.outbox(name))),
-            "sending": len(event_names(home.sending(name))),
+            "outbox": len(event_files(home.outbox(name))),
+            "sending": len(event_files(home.sending(name))),
         },
         counters=data.get("counters") or {},
         restarts=data.get("restarts") or 0,

@@ -154,6 +154,26 @@ def event_names(folder: Path) -> list[str]:
         return []
 
 
+def event_files(folder: Path) -> list[str]:
+    """`event_names` without what is no regular file (links, FIFOs, folders), which every reader leaves alone."""
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                entry.name
+                for entry in entries
+                if entry.name.endswith(".json") and not entry.name.startswith(".") and _is_regular(entry)
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_regular(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:  # gone meanwhile, on a file system that has to be asked for the kind
+        return False
+
+
 def consumer_folders(home: Home) -> list[Path]:
     """The folders of those who claim, plain `mv` workers included."""
     try:

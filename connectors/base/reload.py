@@ -71,7 +71,7 @@ class Change:
 
 
 def diff(old: Config, new: Config, by_env: frozenset[str] = frozenset()) -> Iterator[Change]:
-    """One change for every instance of either config. `by_env`: those whose declared variables have changed."""
+    """One change for every instance of either config. `by_env`: those whose variables have, or may have, changed."""
     before = {entry.name: entry for entry in old.entries if entry.enabled}
     for entry in new.entries:
         had = before.pop(entry.name, None)

@@ -1,14 +1,18 @@
 """What need not be kept any longer goes: receipts, dead letters, the stores' rows, attachments, logs, leftovers.
 
-Bounded by count, age and size (`limits:` in connectors.yml). Nothing that is still referred to goes: not the dead
-letter whose sending goes on, not the attachment that any kept event or outgoing names.
+Bounded by `limits:` of connectors.yml: receipts by count alone (the newest say what was sent, however long ago), dead
+letters by count and age, bodies of events by count and age, attachments by size and age. Nothing that is still
+referred to goes: not the dead letter whose sending goes on, not the attachment that any kept event or outgoing names.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import pickle
 import re
+import sqlite3
 import stat
 import sys
 import time
@@ -19,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import queries
-from connectors.base.errors import Exit
+from connectors.base.errors import ConfigError, Exit
 from connectors.base.files import read_json
 from connectors.base.home import INSTANCE_NAME, Home
 from connectors.base.intake import KEEP_IDS
 from connectors.base.overview import is_locked
+from connectors.base.readers import private_folder
 from connectors.base.settings import Config, Limits
 from connectors.base.store import Store
 
@@ -33,6 +38,12 @@ _GRACE_S = _DAY_S
 _REASON = ".reason.json"
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
 _ROTATED = re.compile(r"(.+\.log)\.(\d+)")
+# The names that our own programs give to what they are about to rename, by where they do so.
+_PUBLISHED = re.compile(r"([0-9a-f]{8}|[0-9a-f]{16})\.[0-9a-f]{8}\.tmp")  # files.publish, keys of claims and others
+_PUBLISHED_HERE = re.compile(r"\..+\.json\.[0-9a-f]{8}\.tmp", re.DOTALL)  # files.publish_here: Message.write_to
+_REPLACED = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}")  # files.replace_private
+_ARRIVING = re.compile(r"\.[0-9a-f]{16}\.tmp")  # attachments.save_incoming
+_EDITED = re.compile(r"\.(connectors\.yml|\.env)\.[0-9a-f]{8}\.tmp")  # addition.add
 
 
 @dataclass
@@ -61,15 +72,21 @@ def prune(
     """Delete what the limits do not keep; returns {what: how many}, with `dry_run` what it would be.
 
     What: receipts, dead_letters, reasons, events (ids forgotten), outgoings (rows), attachments, attachment_bytes,
-    logs, leftovers. Other programs may work on the home meanwhile. Raises OSError only for a home that cannot be read.
+    logs, leftovers. Other programs may work on the home meanwhile. The receipts and the store of an instance whose
+    entry has an error are left alone. Raises ConfigError when the limits cannot be known, OSError only for a home
+    that cannot be read.
     """
+    broken = {problem.instance for problem in config.errors}
+    if not config.usable or None in broken:
+        raise ConfigError("connectors.yml has errors: its limits are not known", hint="connectors validate")
     run = _Run(home, dry_run, clock())
     names = _instances(home)
     limits = {entry.name: entry.limits for entry in config.entries}
     for name in names:
-        own = limits.get(name, config.limits)
-        _receipts(run, name, own)
-        _store(run, name, own)
+        if name not in broken:
+            own = limits.get(name, config.limits)
+            _receipts(run, name, own)
+            _store(run, name, own)
     _dead_letters(run, config.limits, names)
     _attachments(run, config.limits)
     _logs(run, config.limits, limits)
@@ -80,34 +97,37 @@ def prune(
 def prune_home(argument: dict[str, Any]) -> int:
     """`prune` in a child of the manager, which itself stays small.
 
-    `argument` is {"home": folder, "lifeline_fd": descriptor or None}. Prints the counts as a line of JSON. Deletes
-    nothing when connectors.yml cannot be read.
+    `argument` is {"home": folder, "lifeline_fd": descriptor or None, "config": the manager's, pickled, in base64, or
+    None for what connectors.yml says}. Prints the counts as a line of JSON. Returns 1 after printing what went wrong.
     """
     from connectors.base import config as configuration
     from connectors.base.process import hold_lifeline
 
     if argument.get("lifeline_fd") is not None:
         hold_lifeline(argument["lifeline_fd"])
+        os.nice(10)  # the connectors come first
     home = Home(argument["home"])
-    config = configuration.load(home)
-    counts = prune(home, config) if config.usable else {}
+    given = argument.get("config")
+    try:
+        config = configuration.load(home) if given is None else pickle.loads(base64.b64decode(given))  # noqa: S301 - our own parent's
+        counts = prune(home, config)
+    except (ConfigError, OSError, sqlite3.Error) as error:
+        sys.stderr.write(f"not pruned: {error}\n")
+        return Exit.CRASH
     sys.stdout.write(json.dumps(counts) + "\n")
     return Exit.OK
 
 
 def _receipts(run: _Run, name: str, limits: Limits) -> None:
-    """Older than keep_days, or beyond the newest keep_receipts: both at once would lose a quiet home's few."""
-    found = _files(run.home.sent(name), lambda n: n.endswith(".json"))
-    before = run.now - limits.keep_days * _DAY_S
-    for number, (path, status) in enumerate(found):
-        if number >= limits.keep_receipts or status.st_mtime < before:
-            run.delete("receipts", path)
+    """Beyond the newest keep_receipts, whatever their age: a quiet home keeps its few."""
+    for path, _ in _files(run.home.sent(name), lambda n: n.endswith(".json"))[limits.keep_receipts :]:
+        run.delete("receipts", path)
 
 
 def _dead_letters(run: _Run, limits: Limits, names: Iterable[str]) -> None:
     under_way = _keys_under_way(run.home, names)
     before = run.now - limits.keep_days * _DAY_S
-    letters = _files(run.home.failed, lambda n: not n.endswith(_REASON))
+    letters = _files(run.home.failed, lambda n: n.endswith(".json") and not n.endswith(_REASON))
     # Moving keeps the file's own times; when it came here is the reason's time, or ctime.
     letters.sort(key=lambda item: -item[1].st_ctime)
     for number, (path, status) in enumerate(letters):
@@ -141,7 +161,8 @@ def _store(run: _Run, name: str, limits: Limits) -> None:
     before = run.now - limits.keep_days * _DAY_S
     with closing(Store(path)) as store:
         events = store.prune_events(keep_bodies=limits.keep_events, keep_ids=KEEP_IDS, before=before)
-        outgoings = store.prune_outgoings(keep=limits.keep_receipts, before=before)
+        # As long as their receipts: an id that was sent is recognised, and `explain` knows it.
+        outgoings = store.prune_outgoings(keep=limits.keep_receipts, before=0.0)
     for what, count in (("events", events), ("outgoings", outgoings)):
         if count:
             run.counts[what] = run.counts.get(what, 0) + count
@@ -224,19 +245,22 @@ def _logs(run: _Run, limits: Limits, own: dict[str, Limits]) -> None:
 
 
 def _leftovers(run: _Run, names: Iterable[str]) -> None:
-    """Temporary files of programs that died, a day later. A connector's own staging is cleared by itself at start."""
+    """Temporary files of our own programs that died, a day later; never what somebody else calls so."""
     home = run.home
-    folders = [home.inbox, home.failed, home.root, home.state, home.attachments, *_folders(home.attachments)]
-    folders += [home.staging(name) for name in names if not is_locked(home.state_dir(name) / "lock")]
-    folders += [home.state_dir(name) for name in names] + [home.staging(".readers")]
-    for folder in folders:
-        for path, status in _files(folder, _is_temporary, hidden=True):
-            if status.st_mtime < run.now - _GRACE_S:
-                run.delete("leftovers", path)
-
-
-def _is_temporary(name: str) -> bool:
-    return name.endswith(".tmp") or re.fullmatch(r"\..+\.\d+\.[0-9a-f]{8}", name) is not None
+    idle = [name for name in names if not is_locked(home.state_dir(name) / "lock")]  # the others clear their own
+    places = [
+        (_PUBLISHED, [home.staging(name) for name in (".readers", *idle)]),
+        (_PUBLISHED_HERE, [home.inbox, *_folders(home.messages / "outbox")]),
+        (_REPLACED, [home.state, private_folder(home), *_folders(private_folder(home))]),
+        (_REPLACED, [home.state_dir(name) for name in names]),
+        (_ARRIVING, [home.attachments]),
+        (_EDITED, [home.root]),
+    ]
+    for pattern, folders in places:
+        for folder in folders:
+            for path, status in _files(folder, lambda n, p=pattern: p.fullmatch(n) is not None, hidden=True):  # type: ignore[misc]  # bound now
+                if status.st_mtime < run.now - _GRACE_S:
+                    run.delete("leftovers", path)
 
 
 def _instances(home: Home) -> list[str]:

@@ -24,6 +24,7 @@ from connectors.base.linelog import LineLog
 from connectors.base.loop import Loop
 from connectors.base.message import utc_now
 from connectors.base.notify import Notifier
+from connectors.base.pruning import Pruning
 from connectors.base.reload import LOOK_EVERY_S, FileWatch, Reloader
 from connectors.base.secrets import Redactor
 from connectors.base.settings import Config
@@ -155,6 +156,7 @@ class Supervisor:
             output_fd=self._errors_fd,
             lifeline_fd=self._lifeline.fd,
         )
+        self._pruning = Pruning(self._host, error_fd=self._errors_fd)
         self._control = ControlServer(setup.home, self._loop.selector, self._asked)
         self._control.open()
 
@@ -181,6 +183,7 @@ class Supervisor:
                     instance.look()
                 instance.close()
             self._alerter.close()
+            self._pruning.close()
             self._control.close()
         if hasattr(self, "_lifeline"):
             self._lifeline.close()
@@ -209,6 +212,7 @@ class Supervisor:
             self._stop_all(now)
         else:
             self._reloader.look(now)
+            self._pruning.look(now)
         self._control.answer()
         if self._notifier.watchdog_s is not None and now >= self._watchdog_at_s:
             self._notifier.watchdog()

@@ -266,6 +266,17 @@ def test_the_files_go_with_the_last_part_of_a_long_text(home: Path) -> None:
     assert [len(message.attachments) for message in box.sent] == [0, 1]
 
 
+def test_what_is_handed_over_to_a_connectors_own_code_is_checked_too(home: Path) -> None:
+    box = Box(home)
+    (home / ".env").write_text("TOKEN=secret")
+    drop(box, ".env")
+    assert box.delivery.hand_over() == []
+    assert "outside the allowed folders" in reason(box)
+    drop(box, put(box))
+    (message,) = box.delivery.hand_over()
+    assert Path(message.attachments[0].path).read_bytes() == b"content"
+
+
 def test_a_message_without_attachments_costs_nothing(home: Path) -> None:
     box = Box(home)
     message = OutgoingMessage(conversation_id="C", text="x")

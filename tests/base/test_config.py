@@ -744,3 +744,23 @@ def test_checking_changes_nothing_but_entries_values_and_problems(checks: Loads,
     assert new == []
     assert again == config
     assert replace(config, entries=()).limits == Limits(keep_days=2)
+
+
+@pytest.mark.parametrize("name", ["manager", "Manager.json", "manager.lock", "manager.sock", "format", "approvals"])
+def test_a_name_that_the_program_uses_in_state_or_logs_is_refused(name: str, home: Path) -> None:
+    (home / "connectors.yml").write_text(f"connectors:\n  - name: {name}\n    type: cli\n")
+    config = load(home, {})
+    assert [str(problem) for problem in config.errors] == [
+        f'connectors.yml:2: {name}: "{name}" is a name that the program uses itself: choose another one'
+    ]
+
+
+@pytest.mark.parametrize(("name", "read"), [("off", "false"), ("yes", "true"), ("1.5", "1.5")])
+def test_a_name_that_yaml_reads_as_something_else_is_to_be_quoted(name: str, read: str, home: Path) -> None:
+    (home / "connectors.yml").write_text(f"connectors:\n  - name: {name}\n    type: cli\n")
+    (problem,) = load(home, {}).errors
+    assert str(problem) == (
+        f'connectors.yml:2: the name is {read} to YAML, and no text: put it in quotes, as in name: "off"'
+    )
+    (home / "connectors.yml").write_text(f'connectors:\n  - name: "{name}"\n    type: cli\n')
+    assert load(home, {}).errors == ()

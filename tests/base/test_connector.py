@@ -12,7 +12,7 @@ import pytest
 
 from connectors.base import locks
 from connectors.base.connector import Connector
-from connectors.base.errors import AuthError, ConfigError, Exit, MissingDependency, RetryLater
+from connectors.base.errors import AuthError, ConfigError, Exit, MissingDependency, Rejected, RetryLater
 from connectors.base.home import Home
 from connectors.base.message import ConnectorInfo, Content, Conversation, Message, OutgoingMessage, Receipt, Sender
 from connectors.base.options import Options, option
@@ -311,3 +311,26 @@ def test_a_name_that_is_no_folders_name_is_refused(home: Path, name: str) -> Non
     with pytest.raises((ConfigError, SystemExit)):
         make(home, name).run()
     assert {p.name for p in home.parent.iterdir()} == {home.name}
+
+
+@pytest.mark.parametrize(
+    ("error", "shows_where"),
+    [
+        (RetryLater("not reachable", hint="look at the network"), False),
+        (Rejected("no such room"), False),
+        (ConnectionError("refused"), True),
+        (KeyError("bug"), True),
+    ],
+)
+def test_only_an_error_that_nobody_foresaw_is_logged_with_its_place(
+    error: Exception, shows_where: bool, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make(home)
+    connector.on_connect = error
+
+    assert connector._run() == Exit.CRASH
+
+    (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert ("Traceback" in caplog.text) is shows_where
+    assert str(error) in said.getMessage()
+    assert getattr(error, "hint", "") in said.getMessage()

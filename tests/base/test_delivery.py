@@ -373,7 +373,6 @@ def test_one_thread_at_a_time_is_in_send_message(home: Path) -> None:
 def test_a_call_from_within_send_message_does_nothing(home: Path) -> None:
     found: list[int] = []
 
-
     def answer(message: OutgoingMessage) -> object:
         found.append(box.deliver())
         return True

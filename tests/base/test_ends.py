@@ -36,8 +36,9 @@ def test_a_dead_letter_lies_untouched_beside_its_reason_and_the_agent_hears_of_i
     assert told["sender"]["is_bot"] is True
     assert "no such channel" in told["content"]["text"]
     assert "join it first" in told["content"]["text"]
-    assert told["metadata"]["delivery"] | {"status": "failed", "id": "mine", "class": "rejected", "file": "m.json"} == (
-        told["metadata"]["delivery"]
+    assert (
+        told["metadata"]["delivery"] | {"status": "failed", "id": "mine", "class": "rejected", "file": "m.json"}
+        == (told["metadata"]["delivery"])
     )
 
 

@@ -69,6 +69,7 @@ def test_an_abstract_socket_is_found() -> None:
         ("soon", None, None),
         (None, None, None),
     ],
+    ids=["without a pid", "our pid", "another pid", "none", "no number", "unset"],
 )
 def test_the_watchdog_is_answered_twice_per_period_when_it_is_ours(
     usec: str | None, pid: str | None, watchdog_s: float | None

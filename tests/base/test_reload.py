@@ -92,11 +92,13 @@ def lifeline() -> Iterator[Lifeline]:
     line.close()
 
 
-def checking(config: Config, lifeline: Lifeline) -> tuple[Check, list[Checked], selectors.BaseSelector]:
+def checking(
+    config: Config, lifeline: Lifeline, old: Config | None = None
+) -> tuple[Check, list[Checked], selectors.BaseSelector]:
     found: list[Checked] = []
     selector = selectors.DefaultSelector()
     check = Check(
-        None,
+        old,
         config,
         selector=selector,
         started_s=0,
@@ -144,4 +146,61 @@ def test_a_connector_that_cannot_be_imported_is_a_problem(
         for key, _ in selector.select(10):
             key.data()
     assert problem in found[0].problems[0][1]
+    selector.close()
+
+
+SEEDS_STYLE = """
+from connectors.base.connector import Connector
+{options}
+class Mine(Connector):
+    connector_type = "mine"
+    def connect(self): self.token = self.get_config("token", env_key="MINE_TOKEN")
+    def disconnect(self): pass
+    def run_loop(self): self.wait()
+    def send_message(self, msg): return True
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "concerned"),
+    [
+        ("MINE_TOKEN=1\n", "MINE_TOKEN=2\n", {"a"}),
+        ("", "MINE_TOKEN=2\n", {"a"}),
+        ("MINE_TOKEN=1\n", "# a comment\nMINE_TOKEN='1'\n", set()),
+    ],
+    ids=["value", "new", "same-values"],
+)
+def test_whoever_declares_no_options_may_read_any_variable(
+    before: str, after: str, concerned: set[str], home: Path, lifeline: Lifeline
+) -> None:
+    (home / ".env").write_text(before)
+    old = config_of(home, SEEDS_STYLE.format(options=""))
+    (home / ".env").write_text(after)
+
+    _, found, selector = checking(load(home), lifeline, old)
+    while not found:
+        for key, _ in selector.select(10):
+            key.data()
+
+    assert found == [Checked(by_env=frozenset(concerned))]
+    selector.close()
+
+
+def test_whoever_declares_options_is_concerned_by_those_variables_only(home: Path, lifeline: Lifeline) -> None:
+    module = SEEDS_STYLE.format(options="from connectors.base.options import Options, option\n")
+    module = module.replace(
+        "    def connect",
+        "    class Options(Options):\n        a: str = option('', description='x', env='A')\n    def connect",
+        1,
+    )
+    (home / ".env").write_text("OTHER=1\n")
+    old = config_of(home, module)
+    (home / ".env").write_text("OTHER=2\n")
+
+    _, found, selector = checking(load(home), lifeline, old)
+    while not found:
+        for key, _ in selector.select(10):
+            key.data()
+
+    assert found == [Checked()]
     selector.close()

@@ -12,6 +12,7 @@ import pytest
 
 from connectors.base.checks import Finding, Level, Look, examine, machine
 from connectors.base.home import Home
+from connectors.base.overview import overview
 from connectors.base.settings import Config, Entry
 from tests.commands.program import connectors, manager, new_home, put_event
 
@@ -345,3 +346,22 @@ def test_a_connector_that_does_not_do_well(well: Path) -> None:
     finding = the(well, "mine is fatal: token refused")
 
     assert finding.fix == "renew MINE_TOKEN"
+
+
+def test_what_is_no_file_does_not_wait(well: Path) -> None:
+    """Links, FIFOs and folders are named as strays; no queue is the longer for them, here or in `status`."""
+    for folder in (well / "messages/outbox/cli", well / "messages/inbox", well / "messages/claimed/me"):
+        folder.mkdir(exist_ok=True)
+        (folder / "link.json").symlink_to("/etc/passwd")
+        os.mkfifo(folder / "pipe.json")
+        (folder / "folder.json").mkdir()
+
+    said = found(well, clock=lambda: time.time() + LATER)
+
+    assert not [what for what in said if "outgoing" in what or "holds" in what]
+    assert any(what.startswith("pipe.json is a ") for what in said)
+    view = overview(Home(well))
+    assert view.mail == {"inbox": 0, "claimed": 0, "failed": 0}
+    assert [one.backlog for one in view.instances] == [{"outbox": 0, "sending": 0}]
+    (well / "messages/outbox/cli/real.json").write_text("{}")
+    assert overview(Home(well)).instances[0].backlog["outbox"] == 1

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from connectors.base.errors import Rejected
+from connectors.base.errors import ConfigError, Rejected
 from connectors.base.failed import find
 from connectors.base.home import Home
 from connectors.base.message import OutgoingMessage
+from connectors.base.problems import Problem
 from connectors.base.retention import prune, prune_home
 from connectors.base.settings import Config, Limits
 from tests.base.box import NAME, Box, Clocks
@@ -53,15 +54,34 @@ def test_a_new_home_has_nothing_to_prune(box: Path) -> None:
     assert answer("prune", home=box) == {}
 
 
-def test_receipts_go_by_number_and_by_age(tree: Home) -> None:
-    files = [old(tree.sent("cli") / f"{days}.json", days) for days in (1, 2, 3, 40)]
+def test_receipts_go_by_number_and_never_by_age(tree: Home) -> None:
+    files = [old(tree.sent("cli") / f"{days}.json", days) for days in (1, 2, 3, 400)]
 
+    assert run(tree, keep_receipts=4, keep_days=1) == {}
     assert run(tree, dry_run=True, keep_receipts=2) == {"receipts": 2}
     assert all(file.exists() for file in files)
     assert run(tree, keep_receipts=2) == {"receipts": 2}
     assert [file.exists() for file in files] == [True, True, False, False]
-    assert run(tree, keep_receipts=2, keep_days=2) == {}
-    assert run(tree, keep_receipts=2, keep_days=1.5) == {"receipts": 1}
+
+
+def test_an_id_that_was_sent_is_remembered_as_long_as_its_receipt_is_kept(home: Path) -> None:
+    box = Box(home, clocks=now())
+    (box.outbox_folder / "a.json").write_text('{"conversation_id": "C", "text": "x", "id": "mine"}')
+    box.delivery.deliver_ready()
+
+    assert "outgoings" not in run(box.home, at=box.clocks.wall + 400 * DAY)
+    assert box.store.outgoing("mine") is not None
+
+
+def test_what_an_entry_with_an_error_limits_is_left_alone(tree: Home) -> None:
+    kept = old(tree.sent("cli") / "a.json", 40)
+    gone = old(tree.sent("other") / "a.json", 40)
+    bad = Problem("connectors.yml", 3, "cli", "unknown option")
+
+    assert prune(tree, Config(limits=Limits(keep_receipts=0), problems=(bad,)), clock=lambda: NOW) == {"receipts": 1}
+    assert (kept.exists(), gone.exists()) == (True, False)
+    with pytest.raises(ConfigError, match="its limits are not known"):
+        prune(tree, Config(problems=(Problem("connectors.yml", 3, None, "limits: wrong"),)))
 
 
 def test_dead_letters_go_with_their_reasons(tree: Home) -> None:
@@ -167,7 +187,8 @@ def test_the_manager_can_have_it_done_by_a_child(box: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out) == {"logs": 3}
     (box / "connectors.yml").write_text("[")
     (box / "logs/cli.log.10").write_text("")
-    assert prune_home({"home": str(box), "lifeline_fd": None}) == 0
+    assert prune_home({"home": str(box), "lifeline_fd": None}) == 1
+    assert capsys.readouterr().err.startswith("not pruned: connectors.yml has errors")
     assert (box / "logs/cli.log.10").exists()
 
 
@@ -180,22 +201,39 @@ def test_logs_beyond_their_number_and_age_go(tree: Home) -> None:
     assert log.exists()
 
 
-def test_temporary_files_of_programs_that_died_go_a_day_later(tree: Home) -> None:
+def test_temporary_files_of_our_programs_that_died_go_a_day_later(tree: Home) -> None:
     dead = [
-        old(tree.inbox / ".x.json.ab12.tmp"),
+        old(tree.inbox / ".test-main_20260101_000000_000000.json.0a1b2c3d.tmp"),
+        old(tree.outbox("cli") / ".out_20260101_000000_000000.json.0a1b2c3d.tmp"),
+        old(tree.state / ".manager.json.1.0a1b2c3d"),
         old(tree.state_dir("cli") / ".status.json.123.0a1b2c3d"),
-        old(tree.staging("cli") / "key.0a1b.tmp"),
-        old(tree.attachments / ".0a1b.tmp"),
+        old(tree.state / ".readers" / "claims" / ".me.json.123.0a1b2c3d"),
+        old(tree.staging("cli") / "0a1b2c3d4e5f6071.0a1b2c3d.tmp"),
+        old(tree.staging(".readers") / "0a1b2c3d.0a1b2c3d.tmp"),
+        old(tree.attachments / ".0a1b2c3d4e5f6071.tmp"),
+        old(tree.root / ".connectors.yml.0a1b2c3d.tmp"),
+        old(tree.root / "..env.0a1b2c3d.tmp"),
     ]
     kept = [
         old(tree.inbox / "event.json"),
         old(tree.staging("cli") / "20260101T000000.000000Z-cli-0a1b2c3d.json"),
-        old(tree.inbox / ".y.json.ab12.tmp", 0.5),
+        old(tree.staging("cli") / "20260101T000000.000000Z-cli-0a1b2c3d.json.tmp"),
+        old(tree.inbox / ".y.json.0a1b2c3d.tmp", 0.5),
         old(tree.root / ".env.local.tmpl"),
     ]
 
-    assert run(tree) == {"leftovers": 4}
+    assert run(tree) == {"leftovers": len(dead)}
     assert not any(path.exists() for path in dead)
+    assert all(path.exists() for path in kept)
+
+
+def test_what_other_programs_call_temporary_is_theirs(tree: Home) -> None:
+    names = ("notes.tmp", "report.0a1b2c3d.tmp", ".x.tmp", ".notes.123.0a1b2c3d", ".thesis.txt.0a1b2c3d.tmp")
+    folders = (tree.root, tree.inbox, tree.failed, tree.attachments, tree.attachments / "mine", tree.outbox("cli"))
+    kept = [old(folder / name, 100) for folder in folders for name in names]
+    kept += [old(tree.root / ".notes.json.0a1b2c3d.tmp", 100), old(tree.staging("cli") / "mine.tmp", 100)]
+
+    assert run(tree, keep_failed=0, keep_days=1000) == {}
     assert all(path.exists() for path in kept)
 
 

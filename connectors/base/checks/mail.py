@@ -13,7 +13,7 @@ from connectors.base.errors import BadMessage
 from connectors.base.failed import dead_letters
 from connectors.base.overview import is_locked
 from connectors.base.problems import did_you_mean, nearest
-from connectors.base.readers import consumer_folders, event_names, read_event
+from connectors.base.readers import consumer_folders, event_files, read_event
 
 #: A file that waits longer while its connector runs is stuck; younger dotfiles may be being written.
 _STUCK_S = 600.0
@@ -34,7 +34,7 @@ def outboxes(look: Look) -> Iterator[Finding]:
                 fix = shell("mv", entry.path, f"{top}/INSTANCE/") + " with the instance's name"
                 yield Finding(Level.WARNING, "outbox", what, entry.path, fix)
             continue
-        waiting = event_names(Path(entry.path))
+        waiting = event_files(Path(entry.path))
         if entry.name in known or not (waiting or _is_new(look, entry.name)):
             continue
         near = nearest(entry.name, known)
@@ -54,7 +54,7 @@ def queues(look: Look) -> Iterator[Finding]:
     """Outgoings that wait though they should not."""
     home = look.home
     for name in look.instances():
-        paths = [folder / file for folder in (home.outbox(name), home.sending(name)) for file in event_names(folder)]
+        paths = [folder / file for folder in (home.outbox(name), home.sending(name)) for file in event_files(folder)]
         ages = [age for age in (_age(path, look.now) for path in paths) if age is not None]
         if not ages:
             continue
@@ -106,8 +106,8 @@ def _strays_in(folder: Path, look: Look) -> Iterator[Finding]:
 def inbox(look: Look) -> Iterator[Finding]:
     """How full it is, and files that are no events."""
     home, most = look.home, look.config.limits.inbox_max_files
-    found = sorted(event_names(home.inbox))
-    waiting = len(found) + sum(len(event_names(folder)) for folder in consumer_folders(home))
+    found = sorted(event_files(home.inbox))
+    waiting = len(found) + sum(len(event_files(folder)) for folder in consumer_folders(home))
     where, agent = str(home.inbox), "start an agent: connectors agent -- COMMAND"
     if waiting >= most:
         what = f"{waiting} events wait; receiving pauses at {most} (limits.inbox_max_files)"
@@ -143,7 +143,7 @@ def failed(look: Look) -> Iterator[Finding]:
 def claims(look: Look) -> Iterator[Finding]:
     """Events that a worker took long ago: their conversations wait with them."""
     for folder in consumer_folders(look.home):
-        old = [name for name in event_names(folder) if (_age(folder / name, look.now) or 0) > _OLD_CLAIM_S]
+        old = [name for name in event_files(folder) if (_age(folder / name, look.now) or 0) > _OLD_CLAIM_S]
         if old:
             what = f"{folder.name} holds {count(len(old), 'event')} for more than a day: {old[0]}"
             fix = f"mv {shell(folder)}/*.json {shell(look.home.inbox)}/ if that worker is gone"
