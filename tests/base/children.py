@@ -8,9 +8,10 @@ import sys
 import threading
 from typing import Any
 
+from connectors.base import options
 from connectors.base.connector import Connector
 from connectors.base.message import OutgoingMessage
-from connectors.base.options import Options, option
+from connectors.base.options import option
 from connectors.base.process import Spec
 
 _stop = threading.Event()
@@ -21,7 +22,7 @@ class ChildConnector(Connector):
 
     connector_type = "child"
 
-    class Options(Options):
+    class Options(options.Options):
         print: str = option("", description="is printed, raw")
         secret: str = option("", description="from a variable that connectors.yml does not name", env="CHILD_SECRET")
         grandchild: bool = option(False, description="starts a process that ignores SIGTERM")

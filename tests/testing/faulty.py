@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
+from connectors.base import options
 from connectors.base.connector import Connector
 from connectors.base.declaration import Capabilities
 from connectors.base.errors import Rejected, RetryLater
 from connectors.base.message import Message, OutgoingMessage, Receipt
-from connectors.base.options import Options, option
+from connectors.base.options import option
 from connectors.testing import ConnectorContract, FakeConnector, FakePlatform
 from connectors.testing.fake import FakeOptions, normalise
 from tests.testing.faulty_sdk import SdkConnector
@@ -46,7 +47,7 @@ class FragileConnector(FakeConnector):
 class LooseConnector(FakeConnector):
     """Declares its token as a text like any other."""
 
-    class Options(Options):
+    class Options(options.Options):
         url: str = option(description="Where the platform is.")
         token: str = option("", description="The token.")
 
