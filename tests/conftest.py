@@ -1,6 +1,7 @@
 """Fixtures for every test."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,11 @@ def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test logged may hold names that are no UTF-8, on purpose; pytest-xdist can hand on nothing else."""
+    report = yield
+    report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
+    return report

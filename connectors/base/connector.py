@@ -529,7 +529,7 @@ class Connector(ABC):
             runtime.status.update(state=state, note=fields["error"])
         elif what == "sent":
             runtime.status.count("sent", last_sent=utc_now())
-            self.logger.info("sent %s to %s", fields["file"], fields["conversation"])
+            self.logger.info("sent %s to %s", logbook.visible(fields["file"]), logbook.visible(fields["conversation"]))
         elif what == "failed":
             runtime.status.count("failed")
             runtime.status.error(fields["error"], hint=fields["hint"], kind=fields["kind"])

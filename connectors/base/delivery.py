@@ -23,6 +23,7 @@ from connectors.base.errors import AuthError, BadMessage, ConfigError, Rejected,
 from connectors.base.files import NO_ROOM, read_regular
 from connectors.base.home import Home
 from connectors.base.lanes import Item, Lanes
+from connectors.base.logbook import visible
 from connectors.base.message import OutgoingMessage, Receipt, utc_now
 from connectors.base.outbox import BATCH, Claimed, Outbox, identity, may_be_unfinished, read_outgoing
 from connectors.base.recovery import Recovered, Recovery
@@ -286,12 +287,12 @@ class Delivery:
             message = self._resolve(row, self._read(item, path))
         except FileNotFoundError:
             self._store.update_outgoing(item.key, state=OutState.CANCELLED, note="its file was deleted: cancelled")
-            self._logger.info("%s was cancelled", item.file)
+            self._logger.info("%s was cancelled", visible(item.file))
             self._ends.discard(item.key)
             self._done(item)
             return None
         except OSError as error:  # somebody changed its mode or owner, or the disk has a bad sector there
-            self._logger.warning("%s is claimed and cannot be read: %s", item.file, error)
+            self._logger.warning("%s is claimed and cannot be read: %s", visible(item.file), error)
             self._wait(item, self._policy.max_delay_s)
             return None
         except BadMessage as error:
@@ -371,7 +372,7 @@ class Delivery:
         first = self._ends.read_receipt(sent)
         receipt = self._receipt(Progress(row, message, sent.attempts, sent.ambiguous, ids=first.ids if first else []))
         self._ends.receipt(receipt.model_copy(update={"duplicate_of": sent.key}), OutState.DUPLICATE)
-        self._logger.info("%s has the id of an outgoing that was sent before; not sent again", row.file)
+        self._logger.info("%s has the id of an outgoing that was sent before; not sent again", visible(row.file))
 
     def _attempt(self, item: Item, progress: Progress) -> int:
         row = progress.row
@@ -385,7 +386,7 @@ class Delivery:
         except (OSError, sqlite3.Error):
             raise
         except Exception as error:  # a bug in the connector's `split`, say: it costs this outgoing an attempt
-            self._logger.exception("%s could not be prepared", row.file)
+            self._logger.exception("%s could not be prepared", visible(row.file))
             self._failed(item, progress, error, ambiguous=False)
             return 0
         progress.parts_sent = sum(1 for part in parts if part.state == "sent")
@@ -417,7 +418,7 @@ class Delivery:
         except _WrongReturn as error:
             self._settle(item, partial(self._bury_progress, progress, "bug", str(error), _RETURN_HINT))
         except Exception as error:  # the loop that owns recovery: a bug costs this outgoing an attempt
-            self._logger.exception("send_message failed for %s", row.file)
+            self._logger.exception("send_message failed for %s", visible(row.file))
             self._failed(item, progress, error, ambiguous=True)
         else:
             step("outbox.sent")
@@ -517,7 +518,7 @@ class Delivery:
             error=text,
             note=f"attempt {progress.attempts} failed: {text}; next in {wait:.1f} s",
         )
-        self._logger.warning("%s was not sent: %s; next attempt in %.1f s", row.file, text, wait)
+        self._logger.warning("%s was not sent: %s; next attempt in %.1f s", visible(row.file), visible(text), wait)
         self._on_event("retried", error=text)
         self._wait(item, wait)
 

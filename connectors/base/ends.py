@@ -16,6 +16,7 @@ from typing import Any, Literal
 from connectors.base.files import fit_name, move_exact, publish, read_json, sync_folder
 from connectors.base.home import Home
 from connectors.base.intake import Intake
+from connectors.base.logbook import visible
 from connectors.base.message import (
     ConnectorInfo,
     Content,
@@ -179,9 +180,9 @@ class Ends:
         step("dead.recorded")
         self._logger.error(
             "%s was not sent (%s): %s%s",
-            reason.file,
+            visible(reason.file),
             reason.class_,
-            reason.reason,
+            visible(reason.reason),
             f"; {reason.hint}" if reason.hint else "",
             extra={"outgoing": reason.key},
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DISTRIBUTION = "mailbox-connectors"
 #: How the modules begin that were loaded from a file path.
-_UNIQUE = "_connector_"
+UNIQUE = "_connector_"
 #: Modules whose package to install has another name.
 _PACKAGES = {
     "yaml": "PyYAML",
@@ -61,7 +61,7 @@ def _import(located: Located, base_dir: Path) -> ModuleType:
 
 def _import_file(file: Path) -> ModuleType:
     """Import a file under a name of its own; with an `__init__.py` beside it, as a part of that package."""
-    unique = f"{_UNIQUE}{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    unique = f"{UNIQUE}{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     if (file.parent / "__init__.py").is_file():
         _make_package(unique, file.parent)
         return importlib.import_module(f"{unique}.{file.stem}")
@@ -168,7 +168,7 @@ def _explain(error: ImportError, located: Located, base_dir: Path) -> ConfigErro
     if isinstance(error, ModuleNotFoundError) and _is_target(missing, located):
         return unknown_type(located.type, base_dir)
     top = missing.partition(".")[0]
-    if not top or top in {connectors.__name__, located.module.partition(".")[0]} or top.startswith(_UNIQUE):
+    if not top or top in {connectors.__name__, located.module.partition(".")[0]} or top.startswith(UNIQUE):
         return ConfigError(f"cannot load {located}: {_where(error)}", hint="correct the file")
     if isinstance(error, ModuleNotFoundError):
         what = f"{located.type} needs the package {_PACKAGES.get(top, top)}, which is not installed"

@@ -12,6 +12,7 @@ from pathlib import Path
 from connectors.base.ends import HELD, Ends
 from connectors.base.errors import BadMessage
 from connectors.base.home import Home
+from connectors.base.logbook import visible
 from connectors.base.message import OutgoingMessage
 from connectors.base.outbox import read_outgoing
 from connectors.base.settings import DeliveryPolicy, Limits
@@ -167,5 +168,5 @@ class Recovery:
             self._ends.bury_row(row, "ambiguous", *HELD, ambiguous=True)
             self._on_event("failed", error=HELD[0], hint=HELD[1], kind="ambiguous", file=row.file)
             return False
-        self._logger.warning("%s: the process ended while it was being sent; sending it again", row.file)
+        self._logger.warning("%s: the process ended while it was being sent; sending it again", visible(row.file))
         return True

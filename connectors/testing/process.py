@@ -15,6 +15,7 @@ from typing import Any, Self
 from connectors.base.connector import Connector
 from connectors.base.home import Home
 from connectors.base.status import StatusFile
+from connectors.testing.run import place_of
 from connectors.testing.waiting import wait_for
 
 
@@ -42,7 +43,7 @@ class RunningConnector:
         self._folder = tempfile.TemporaryDirectory(prefix="connector-")
         self.journal_file = Path(self._folder.name) / "journal"
         self._output = Path(self._folder.name) / "output"
-        place = connector if isinstance(connector, str) else f"{connector.__module__}:{connector.__qualname__}"
+        place = connector if isinstance(connector, str) else place_of(connector)
         job = {
             "connector": place,
             "name": name,
