@@ -376,6 +376,7 @@ class Connector(ABC):
         try:
             runtime = self._open_runtime()
             while self._running and self._pumping:
+                runtime.check()
                 runtime.delivery.deliver_ready()
                 runtime.status.update(**runtime.backlog())
                 due = runtime.delivery.next_due_s()

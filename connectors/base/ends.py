@@ -207,7 +207,10 @@ class Ends:
         """The name that the dead letter gets; its reason lies beside it. failed/ is shared with the other instances."""
         name = fit_name(os.path.basename(reason.file), reason.key)
         stem, suffix = os.path.splitext(name)
-        for candidate in (name, f"{stem}~{reason.key}{suffix}"):
+        candidates = [name, f"{stem}~{reason.key}{suffix}"]
+        if name.endswith(".reason.json"):
+            del candidates[0]  # it would look like the reason of another
+        for candidate in candidates:
             target = self._home.failed / f"{candidate}.reason.json"
             if candidate == but:
                 continue

@@ -22,6 +22,7 @@ from connectors.base.errors import BadMessage
 
 #: Errors that mean "no room", which is waited out and never blamed on a message.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_OWN_MAX_BYTES = 50_000_000
 _OPEN_AT_ONCE = 128  # descriptors; a process may have 256 (macOS) or 1024
 _MAX_NAME_BYTES = 200  # leaves room for `.reason.json` and `~<key>` below the 255 bytes of common file systems
 
@@ -208,10 +209,10 @@ def fit_name(name: str, key: str) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """One of our own JSON files; an empty dict when it is missing or torn (it is a view, never the truth)."""
+    """One of our own JSON files; an empty dict when it is missing, torn or not ours (it is a view, never the truth)."""
     try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        data = json.loads(read_regular(path, _OWN_MAX_BYTES)[0])
+    except (OSError, ValueError, RecursionError, BadMessage):
         return {}
     return data if isinstance(data, dict) else {}
 

@@ -63,10 +63,11 @@ class Names:
     def seen(self, name: str) -> None:
         """Later names sort after `name`, unless it is none of ours or claims to come from another year."""
         try:
-            stamp = datetime.strptime(name[:23], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+            # Not strptime: it makes a regular expression first, 0.3 MB in every connector's process.
+            stamp = datetime.fromisoformat(name[:23])
         except ValueError:
             return
-        if stamp.timestamp() < self._clock() + 365 * 86_400:
+        if stamp.tzinfo is UTC and stamp.timestamp() < self._clock() + 365 * 86_400:
             self._last_us = max(self._last_us, int(stamp.timestamp() * 1_000_000))
 
     def own(self, name: str) -> bool:

@@ -30,6 +30,10 @@ Stdio = tuple[int | None, int, int]
 _PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
+#: The processes that we started and that have not been reaped: their ends are their `Child`'s to see.
+unburied: set[int] = set()
+
+
 class Child:
     """A process that we started, in a session and a process group of its own. The group dies with it."""
 
@@ -38,6 +42,7 @@ class Child:
         self.pid = pid
         self.status: int | None = None
         self._popen = popen
+        unburied.add(pid)
         self.pidfd: int | None = None  #: readable when it has ended; None where there is no such thing
         if hasattr(os, "pidfd_open"):
             with suppress(OSError):
@@ -51,6 +56,7 @@ class Child:
         if self.status is None and self._has_ended():
             self.kill_group()
             self.status = self._reap()
+            unburied.discard(self.pid)
         return self.status
 
     def close(self) -> None:

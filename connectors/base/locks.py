@@ -29,6 +29,7 @@ class Lock:
         self.path = path
         self._what = what
         self._lock = FileLock(path, mode=mode, thread_local=False, is_singleton=True)
+        self._inode = 0
 
     def acquire(self, timeout_s: float = 0.0) -> None:
         """Raises InstanceLocked, naming the holder, when it is not free within `timeout_s`."""
@@ -38,11 +39,19 @@ class Lock:
             raise InstanceLocked(
                 f"{self._what} is in use by {self.holder()}", hint="stop that process first, or wait for its end"
             ) from None
+        self._inode = self.path.stat().st_ino
         note = {"pid": os.getpid(), "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "what": self._what}
         try:
             replace_private(self._note, json.dumps(note).encode() + b"\n")
         except OSError as error:
             _log.debug("%s: %s", self._note, error)  # the note is for people; the lock itself holds
+
+    def intact(self) -> bool:
+        """Whether the file is still the one that was locked. Who deletes the folder lets a second process in."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Safe when it is not held."""

@@ -83,7 +83,8 @@ class Record(BaseModel):
     def from_json(cls, text: str | bytes) -> Self:
         """Raises `BadMessage` when the text is no JSON object of this shape."""
         try:
-            data = json.loads(text)
+            # UTF-8 only: json.loads would guess UTF-16 and UTF-32 as well.
+            data = json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise BadMessage(f"not JSON: {error}", hint=cls.example()) from error
         if not isinstance(data, dict):
@@ -255,6 +256,11 @@ class OutgoingMessage(Record):
 
     @model_validator(mode="after")
     def _can_be_sent(self) -> Self:
+        for name in ("text", "conversation_id", "thread_id", "reply_to", "target_id", "emoji"):
+            try:
+                (getattr(self, name) or "").encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"{name} has half a character (a lone \\ud800 to \\udfff), which is no text") from None
         if self.action == "send":
             if not (self.conversation_id or self.reply_to):
                 raise ValueError("conversation_id or reply_to is needed")

@@ -28,11 +28,10 @@ ORPHAN_GRACE_S = 0.7
 
 #: What every connector process imports later on; of what a child imports by itself it has a copy of its own.
 _SHARED = (
-    "_strptime",
     "connectors.base.connector",
     "connectors.base.loading",
     "ctypes.util",
-    "watchdog.observers.inotify",
+    "watchdog.observers.inotify_c",
 )
 
 

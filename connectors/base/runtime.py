@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.base.delivery import Delivery, Sending
 from connectors.base.ends import Ends
-from connectors.base.errors import ConfigError
+from connectors.base.errors import ConfigError, InstanceLocked
 from connectors.base.home import Home, Modes, check_name
 from connectors.base.intake import Intake
 from connectors.base.locks import Lock
@@ -110,6 +110,14 @@ class Runtime:
         except BaseException:
             self._lock.release()
             raise
+
+    def check(self) -> None:
+        """Raises InstanceLocked when somebody removed the instance's folder while it runs: lock and store are gone."""
+        if not self._lock.intact():
+            raise InstanceLocked(
+                f"{self.home.state_dir(self.name)} was removed while {self.name} was running",
+                hint="stop a connector before you remove its state; it starts anew now",
+            )
 
     def backlog(self) -> dict[str, Any]:
         return {"backlog": self.delivery.backlog()}

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.base import files, process, states
+from connectors.base import files, orphans, process, states
 from connectors.base.alerts import Alert, Alerter
 from connectors.base.control import Answer, ControlServer, Pending
 from connectors.base.errors import ConfigError, Exit
@@ -89,6 +89,7 @@ class Supervisor:
         self._started_at = utc_now()
         self._state_file = setup.home.state / "manager.json"
         self._loop = Loop(self._signalled)
+        self._buries_orphans = orphans.is_first()
         self._redactor = Redactor()
         self._log = LineLog(setup.home.log_file("manager"), self._redactor.redact, echo=setup.say)
         self._errors_fd = self._loop.pipe(self._log.feed)
@@ -208,6 +209,8 @@ class Supervisor:
                 instance.close()
                 del self.instances[name]
         self._alerter.reap()
+        if self._buries_orphans:
+            orphans.bury()
         if self._stopping:
             self._stop_all(now)
         else:

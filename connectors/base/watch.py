@@ -12,10 +12,12 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers.api import BaseObserver
+from watchdog.utils import BaseThread
+
+if TYPE_CHECKING:
+    from watchdog.observers.inotify_c import InotifyEvent, WatchDescriptor
 
 #: File systems whose changes by another machine or kernel do not reach inotify(7): "Inotify reports only events
 #: that a user-space program triggers through the filesystem API. As a result, it does not catch remote events".
@@ -37,12 +39,20 @@ REMOTE_FILE_SYSTEMS = frozenset(
 )
 
 
-class _Wake(FileSystemEventHandler):
+class _Arrivals:
+    """What watchdog's reader of inotify calls, for one folder."""
+
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
 
-    def dispatch(self, event: FileSystemEvent) -> None:
+    def on_event(self, event: InotifyEvent) -> None:
         self._wake()
+
+    def on_queue_overflow(self) -> None:
+        self._wake()  # whoever is woken scans the folder, which finds what the lost events were about
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+        """The folder is gone, or the reader ends: no news."""
 
 
 class Watch:
@@ -60,7 +70,7 @@ class Watch:
         self._wake = wake
         self._logger = logger or logging.getLogger("connectors.watch")
         self._poll_s = poll_s
-        self._observer: BaseObserver | None = None
+        self._observer: BaseThread | None = None
         self._poller: threading.Thread | None = None
         self._stop = threading.Event()
         self.polling_because: str | None = None
@@ -71,10 +81,7 @@ class Watch:
         reason = next((found for found in map(remote_file_system, self._folders) if found), None)
         if reason is None:
             try:
-                self._observer = _observer()
-                for folder in self._folders:
-                    self._observer.schedule(_Wake(self._wake), str(folder), recursive=False)
-                self._observer.start()
+                self._observe()
                 return
             except (OSError, RuntimeError) as error:
                 # EMFILE: no inotify instances left; ENOSPC: no watches left (inotify(7), "Errors").
@@ -92,6 +99,37 @@ class Watch:
         if self._poller is not None and self._poller is not threading.current_thread():
             self._poller.join(timeout=2)
         self._poller = None
+
+    def _observe(self) -> None:
+        """Start watchdog's thread. Raises OSError or RuntimeError where there can be none."""
+        if sys.platform.startswith("linux"):
+            self._observe_with_inotify()
+            return
+        from watchdog.events import FileSystemEvent, FileSystemEventHandler
+        from watchdog.observers import Observer
+
+        class Wake(FileSystemEventHandler):
+            def dispatch(_, event: FileSystemEvent) -> None:  # noqa: N805 - `self` is the Watch
+                self._wake()
+
+        self._observer = observer = Observer()
+        for folder in self._folders:
+            observer.schedule(Wake(), str(folder), recursive=False)
+        observer.start()
+
+    def _observe_with_inotify(self) -> None:
+        """watchdog's reader of inotify alone, without the observer and the emitter above it.
+
+        Those hold an IN_MOVED_FROM, and all behind it, for 0.5 s to pair it with an IN_MOVED_TO: every claim (a
+        rename out of the folder) would delay the next hint by that time. And each is one more thread and a queue.
+        """
+        from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyFD, Mask
+
+        mask = Mask(InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CLOSE_WRITE)
+        self._observer = reader = InotifyFD()
+        reader.start()  # first: one that never ran keeps its descriptors when it is stopped
+        for folder in self._folders:
+            reader.add_callback(os.fsencode(folder), mask, _Arrivals(self._wake), CallbackId(0))
 
     def _drop_observer(self) -> None:
         observer, self._observer = self._observer, None
@@ -137,23 +175,3 @@ def _changed_at(folder: Path) -> int:
         return folder.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _observer() -> BaseObserver:
-    """watchdog's observer for this system; on Linux one that asks only for what can be news.
-
-    Its ordinary event mask includes IN_MOVED_FROM, and watchdog holds such an event, and all behind it, for 0.5 s to
-    pair it with an IN_MOVED_TO: every claim (a rename out of the folder) would delay the next hint by that time.
-    """
-    if not sys.platform.startswith("linux"):
-        from watchdog.observers import Observer
-
-        return Observer()
-    from watchdog.observers.inotify import InotifyEmitter
-    from watchdog.observers.inotify_c import InotifyConstants
-
-    class Arrivals(InotifyEmitter):
-        def get_event_mask_from_filter(self) -> Any:
-            return InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CLOSE_WRITE
-
-    return BaseObserver(Arrivals)

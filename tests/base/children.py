@@ -26,6 +26,7 @@ class ChildConnector(Connector):
         print: str = option("", description="is printed, raw")
         secret: str = option("", description="from a variable that connectors.yml does not name", env="CHILD_SECRET")
         grandchild: bool = option(False, description="starts a process that ignores SIGTERM")
+        orphan: bool = option(False, description="starts a process that starts another one and leaves it")
         report: str = option("", description="the event to report")
         echo_stdin: bool = option(False, description="prints what it reads")
         exit: int | None = option(None, description="ends with this code")
@@ -59,6 +60,9 @@ def serve(spec: Spec) -> int:
         grandchild = subprocess.Popen(program)
         with open(os.path.join(spec.home, f"{spec.name}.grandchild"), "w", encoding="utf-8") as file:
             file.write(str(grandchild.pid))
+    if options.get("orphan"):
+        # The outer shell is waited for; the inner one, in the background, gets another parent and ends.
+        subprocess.run(["sh", "-c", 'setsid sh -c "read x <orphan; touch orphaned" &'], cwd=spec.home, check=True)
     if options.get("report") and spec.report_fd is not None:
         line = {"name": spec.name, "event": options["report"], "text": "told by the child"}
         os.write(spec.report_fd, json.dumps(line).encode() + b"\n")

@@ -202,3 +202,12 @@ def test_receipts_and_reasons_are_private_or_the_groups(home: Path, umask: int) 
             assert box.home.state_dir(box.name).stat().st_mode & 0o777 == 0o700
     finally:
         os.umask(before)
+
+
+def test_a_dead_letter_never_looks_like_the_reason_of_another(home: Path) -> None:
+    box = Box(home)
+    box.drop("x.json.reason.json", {"file": "x"})
+    box.deliver()
+    (name,) = [path.name for path in box.home.failed.iterdir() if not path.name.endswith(".reason.json")]
+    assert name.startswith("x.json.reason~")
+    assert (box.home.failed / f"{name}.reason.json").exists()

@@ -173,3 +173,11 @@ def test_read_json_of_what_is_none_is_empty(tmp_path: Path, content: bytes) -> N
     assert read_json(tmp_path / "nothing") == {}
     (tmp_path / "a").write_text(json.dumps({"a": 1}))
     assert read_json(tmp_path / "a") == {"a": 1}
+
+
+def test_a_file_of_ours_that_somebody_replaced_reads_as_empty(tmp_path: Path) -> None:
+    """A FIFO would hang who opens it, a deep nesting would end the parser."""
+    os.mkfifo(tmp_path / "fifo.json")
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    (tmp_path / "link.json").symlink_to("/etc/hostname")
+    assert [read_json(tmp_path / f"{name}.json") for name in ("fifo", "deep", "link", "missing")] == [{}] * 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,3 +94,17 @@ def test_one_credential_has_one_lock_on_the_machine_and_its_name_tells_nothing(
         other.release()
     wait_for(lambda: process.poll() is not None)
     assert b"canary" not in b"".join(p.read_bytes() for p in tmp_path.iterdir() if p.is_file())
+
+
+def test_a_lock_whose_folder_was_removed_is_not_intact(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    lock = Lock(folder / "lock", "x")
+    lock.acquire()
+    assert lock.intact()
+    shutil.rmtree(folder)
+    assert not lock.intact()
+    folder.mkdir()
+    (folder / "lock").touch()
+    assert not lock.intact()
+    lock.release()

@@ -94,7 +94,9 @@ def all_sent(world: World) -> bool:
 
 
 def finish(world: World) -> None:
-    with running(world):
+    with running(world) as process:
+        connected = {"pid": process.pid, "state": "connected"}
+        wait_for(lambda: connected.items() <= status(world).items(), deadline_s=20, what="the last process is up")
         wait_for(lambda: all_done(world), deadline_s=120, what="everything is handled")
     crashed = {reason["file"] for reason in world.reasons() if reason["class"] == "crashed"}
     for name in crashed:  # three kills inside one send: allowed, and said
