@@ -379,6 +379,8 @@ class Connector(ABC):
                 runtime.check()
                 runtime.delivery.deliver_ready()
                 runtime.status.update(**runtime.backlog())
+                if self._watch is not None:
+                    self._watch.renew()
                 due = runtime.delivery.next_due_s()
                 self._wake.wait(SLOW_SCAN_S if due is None else min(due, SLOW_SCAN_S))
                 self._wake.clear()
@@ -430,6 +432,8 @@ class Connector(ABC):
         if isinstance(error, ImportError) and not isinstance(error, ConnectorError):
             error = MissingDependency(str(error))
         hint = error.hint if isinstance(error, ConnectorError) else ""
+        if isinstance(error, PermissionError):
+            hint = "the connectors' user needs this file or folder: see connectors doctor"
         code = error.exit_code if isinstance(error, ConnectorError) else Exit.CRASH
         text = str(error) or type(error).__name__
         if isinstance(error, ConnectorError):

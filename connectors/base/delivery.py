@@ -518,7 +518,9 @@ class Delivery:
             error=text,
             note=f"attempt {progress.attempts} failed: {text}; next in {wait:.1f} s",
         )
-        self._logger.warning("%s was not sent: %s; next attempt in %.1f s", visible(row.file), visible(text), wait)
+        # A wait that the platform gave is its ordinary business.
+        level = logging.INFO if after_s is not None else logging.WARNING
+        self._logger.log(level, "%s was not sent: %s; next attempt in %.1f s", visible(row.file), visible(text), wait)
         self._on_event("retried", error=text)
         self._wait(item, wait)
 

@@ -67,7 +67,7 @@ def dead_letters(home: Home) -> list[DeadLetter]:
     """All, the newest last. A reason whose file has not been moved yet is none: its burial is under way."""
     try:
         with os.scandir(home.failed) as entries:
-            names = [e.name for e in entries if e.is_file(follow_symlinks=False) and not e.name.startswith(".")]
+            names = {e.name for e in entries if e.is_file(follow_symlinks=False) and not e.name.startswith(".")}
     except OSError:
         return []
     found = []

@@ -85,7 +85,9 @@ class Record(BaseModel):
         try:
             # UTF-8 only: json.loads would guess UTF-16 and UTF-32 as well.
             data = json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
+        except RecursionError as error:
+            raise BadMessage("not JSON that can be read: nested too deeply", hint=cls.example()) from error
+        except ValueError as error:
             raise BadMessage(f"not JSON: {error}", hint=cls.example()) from error
         if not isinstance(data, dict):
             raise BadMessage(f"a JSON object is needed, not {_json_type(data)}", hint=cls.example())

@@ -81,12 +81,35 @@ def overview(home: Home) -> Overview:
         problems.append("there is no connectors.yml: connectors init makes one")
     elif not running and any(entry.enabled for entry in config.entries) and not _all_final(instances):
         problems.append("no manager runs: connectors run")
+    if (full := _full_disk(home, config)) is not None:
+        problems.append(full)
     mail = {
         "inbox": len(event_files(home.inbox)),
         "claimed": sum(len(event_files(folder)) for folder in consumer_folders(home)),
         "failed": sum(1 for name in event_files(home.failed) if not name.endswith(".reason.json")),
     }
     return Overview(str(home.root), manager, instances, mail, tuple(problems))
+
+
+def _full_disk(home: Home, config: Config) -> str | None:
+    """Looked at here as well: on a disk without any room no process can write into its status that there is none."""
+    try:
+        status = os.statvfs(home.messages)
+    except OSError:
+        return None
+    free, least = status.f_bavail * status.f_frsize, max(config.limits.min_free_bytes, 64 * 1024)
+    if free >= least:
+        return None
+    return f"the disk is full: {free} bytes are free, {least} are needed; nothing is received until there is room"
+
+
+def _is_frozen(pid: object) -> bool:
+    """Whether the process is suspended (SIGSTOP, a debugger): it lives, and does nothing. proc(5), field 3."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[:1] in (["T"], ["t"])
 
 
 def is_locked(path: Path) -> bool:
@@ -122,7 +145,17 @@ def _view(home: Home, name: str, kind: str, *, enabled: bool, broken: bool, runn
     data = read_json(home.state_dir(name) / "status.json")
     alive = is_locked(home.state_dir(name) / "lock")
     state = _state(str(data.get("state", "")), alive=alive, enabled=enabled, running=running)
+    if alive and _is_frozen(data.get("pid")):
+        state = "suspended"
     error = data.get("last_error") if isinstance(data.get("last_error"), dict) else None
+    problem = _problem(state, broken=broken, error=error, note=data.get("note"))
+    backlog = {}
+    for what, folder in (("outbox", home.outbox(name)), ("sending", home.sending(name))):
+        try:
+            backlog[what] = len(event_files(folder))
+        except OSError as failure:
+            hint = "give it back to the connectors' user: connectors doctor names the command"
+            problem = {"text": f"{folder}: {failure.strerror}", "hint": hint}
     return InstanceView(
         name=name,
         type=kind or str(data.get("type", "")),
@@ -132,15 +165,12 @@ def _view(home: Home, name: str, kind: str, *, enabled: bool, broken: bool, runn
         last_received=data.get("last_received"),
         last_sent=data.get("last_sent"),
         last_error=error,
-        backlog={
-            "outbox": len(event_files(home.outbox(name))),
-            "sending": len(event_files(home.sending(name))),
-        },
+        backlog=backlog,
         counters=data.get("counters") or {},
         restarts=data.get("restarts") or 0,
         next_start=data.get("next_start"),
         note=data.get("note"),
-        problem=_problem(state, broken=broken, error=error, note=data.get("note")),
+        problem=problem,
     )
 
 
@@ -162,6 +192,8 @@ def _problem(state: str, *, broken: bool, error: dict[str, Any] | None, note: ob
         return None  # it is among the problems of the file
     if state == "backpressure":
         return {"text": f"receiving is paused: {note or 'no room'}", "hint": "make room; it goes on by itself"}
+    if state == "suspended":
+        return {"text": "the process is suspended (SIGSTOP)", "hint": "kill -CONT PID, or connectors restart NAME"}
     if state in _WELL or state in ("never started", "not running"):
         return None  # that no manager runs is said once, for all
     said = error or {}

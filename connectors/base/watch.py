@@ -52,7 +52,8 @@ class _Arrivals:
         self._wake()  # whoever is woken scans the folder, which finds what the lost events were about
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """The folder is gone, or the reader ends: no news."""
+        """The folder is gone, or the reader ends: who looks at the folder makes it anew, and renews the watch."""
+        self._wake()
 
 
 class Watch:
@@ -73,11 +74,13 @@ class Watch:
         self._observer: BaseThread | None = None
         self._poller: threading.Thread | None = None
         self._stop = threading.Event()
+        self._places: list[tuple[int, int] | None] = []
         self.polling_because: str | None = None
 
     def start(self) -> None:
         """Begin. Never raises for want of a back end: it polls then."""
         self._stop.clear()
+        self._places = [_place(folder) for folder in self._folders]
         reason = next((found for found in map(remote_file_system, self._folders) if found), None)
         if reason is None:
             try:
@@ -91,6 +94,13 @@ class Watch:
         self._logger.warning("no file notifications here: %s; polling every %g s", reason, self._poll_s)
         self._poller = threading.Thread(target=self._poll, name="watch-poll", daemon=True)
         self._poller.start()
+
+    def renew(self) -> None:
+        """Watch the folders that are there now, if one of them was removed or moved away and made anew."""
+        if [_place(folder) for folder in self._folders] != self._places:
+            self._logger.warning("a watched folder was replaced; watching the new one")
+            self.stop()
+            self.start()
 
     def stop(self) -> None:
         """End; safe twice."""
@@ -125,7 +135,7 @@ class Watch:
         """
         from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyFD, Mask
 
-        mask = Mask(InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CLOSE_WRITE)
+        mask = Mask(InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_MOVE_SELF)
         self._observer = reader = InotifyFD()
         reader.start()  # first: one that never ran keeps its descriptors when it is stopped
         for folder in self._folders:
@@ -168,6 +178,14 @@ def remote_file_system(folder: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return kind if kind in REMOTE_FILE_SYSTEMS else None
+
+
+def _place(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _changed_at(folder: Path) -> int:

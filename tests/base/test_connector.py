@@ -20,6 +20,7 @@ from connectors.base.runtime import Settings, modes_for
 from connectors.base.secrets import Secret
 from connectors.base.settings import Limits
 from connectors.base.status import StatusFile
+from connectors.base.watch import Watch
 from tests.helpers import wait_for
 
 
@@ -334,3 +335,22 @@ def test_only_an_error_that_nobody_foresaw_is_logged_with_its_place(
     assert ("Traceback" in caplog.text) is shows_where
     assert str(error) in said.getMessage()
     assert getattr(error, "hint", "") in said.getMessage()
+
+
+def test_an_outbox_folder_that_is_moved_away_is_made_anew_and_watched(home: Path) -> None:
+    """Without a hint the new one would be looked at every 15 s only."""
+    woken = threading.Event()
+    folder = home / "outbox"
+    folder.mkdir()
+    watch = Watch([folder], woken.set)
+    watch.start()
+    try:
+        folder.rename(home / "elsewhere")
+        assert woken.wait(10)
+        folder.mkdir()
+        watch.renew()
+        woken.clear()
+        (folder / "a.json").write_text("{}")
+        assert woken.wait(10)
+    finally:
+        watch.stop()

@@ -174,7 +174,7 @@ _BAD: list[tuple[str, bytes, str]] = [
     ("such an event", b'{"conversation_id": "C", "text": "x", "reply_to": "\\ud800"}', "reply_to has half a character"),
     ("not UTF-8", b'{"conversation_id": "C", "text": "\xff"}', "not JSON"),
     ("two documents", b'{"conversation_id": "C", "text": "x"}{"a":1}', "not JSON"),
-    ("too deep", b'{"metadata":' + b"[" * 100_000, "not JSON"),
+    ("too deep", b'{"metadata":' + b"[" * 100_000, "nested too deeply"),
     ("a number that is too long", b'{"conversation_id": ' + b"9" * 10_000 + b', "text": "x"}', ""),
     ("an action nobody knows", b'{"action": "explode", "target_id": "1"}', "no action 'explode'"),
     ("binary", bytes(range(256)), "not JSON"),

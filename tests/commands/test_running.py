@@ -220,3 +220,23 @@ def test_chat_without_a_connector_says_how_to_start_one(box: Path) -> None:
 
     assert result.returncode == 78
     assert "nothing listens" in result.stderr
+
+
+def test_status_says_that_a_process_is_suspended(box: Path) -> None:
+    """It lives, it holds its lock, its last words were good, and it does nothing."""
+    with manager(box):
+        pid = answer("status", home=box)["instances"][0]["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            found = answer("status", home=box)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert found["instances"][0]["state"] == "suspended"
+        assert not found["well"]
+
+
+def test_status_says_that_the_disk_is_full(box: Path) -> None:
+    """A process on a full disk cannot write it into its own status."""
+    text = (box / "connectors.yml").read_text()
+    (box / "connectors.yml").write_text(f"{text}\nlimits:\n  min_free_bytes: {1 << 60}\n")
+    assert any("the disk is full" in problem for problem in answer("status", home=box)["problems"])

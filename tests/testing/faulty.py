@@ -138,6 +138,7 @@ class DirectConnector(FakeConnector):
             for start in range(0, len(data), 50_000):
                 file.write(data[start : start + 50_000])
                 file.flush()
+                self.wait(0.005)  # as on a slow disk: a reader comes by in the middle
         return path
 
     def write_all_to_inbox(self, messages: Sequence[Message], checkpoint: tuple[str, Any] | None = None) -> list[Path]:
