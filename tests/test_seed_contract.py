@@ -283,8 +283,10 @@ class TestHelpers:
             def run_loop(self) -> None:
                 self.handed = self.poll_outbox()
                 drop(self.outbox, "a.json", "mine")
-                while not self.handed:
+                for _ in range(1000):
                     self.handed += self.poll_outbox()
+                    if self.handed:
+                        break
 
         connector = Polling(name="s", seed_home=home)
         connector.run()

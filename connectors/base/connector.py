@@ -377,7 +377,8 @@ class Connector(ABC):
             runtime = self._open_runtime()
             while self._running and self._pumping:
                 runtime.check()
-                runtime.delivery.deliver_ready()
+                # It may be waiting behind a poll_outbox, after which nothing is the base's to send.
+                runtime.delivery.deliver_ready(lambda: self._pumping)
                 runtime.status.update(**runtime.backlog())
                 if self._watch is not None:
                     self._watch.renew()

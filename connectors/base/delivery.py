@@ -151,8 +151,11 @@ class Delivery:
             waits = [self._outbox.next_look_s(), None if due is None else max(0.0, due - self._monotonic())]
         return min((w for w in waits if w is not None), default=None)
 
-    def deliver_ready(self) -> int:
-        """Send all that is due now; returns how many were sent. Never raises for what a file or a platform does."""
+    def deliver_ready(self, going: Callable[[], bool] = lambda: True) -> int:
+        """Send all that is due now, while `going`; returns how many were sent.
+
+        Never raises for what a file or a platform does.
+        """
         if getattr(self._here, "sending", False):
             return 0  # called from within send_message
         sent = 0
@@ -160,7 +163,7 @@ class Delivery:
             self._here.sending = True
             try:
                 self.hint()
-                while not self._stop.is_set() and self._paused_until <= self._monotonic():
+                while going() and not self._stop.is_set() and self._paused_until <= self._monotonic():
                     item = self._next()
                     if item is None:
                         break
