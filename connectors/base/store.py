@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from connectors.base.errors import ConfigError
-from connectors.base.files import read_json
 from connectors.base.home import Home
 
 #: The store's own number; a newer program upgrades it in place, an older one refuses it.
@@ -381,12 +380,6 @@ class Store:
                 self._out.execute("DELETE FROM parts WHERE key NOT IN (SELECT key FROM outgoings)")
                 self._out.execute("DELETE FROM history WHERE key NOT IN (SELECT key FROM outgoings)")
             return count
-
-
-def backlog(home: Home, name: str) -> dict[str, int]:
-    """Counts of an instance from its status file, for programs that only look."""
-    found: dict[str, int] = read_json(home.state_dir(name) / "status.json").get("backlog", {})
-    return found
 
 
 def _texts(values: Sequence[Any]) -> tuple[Any, ...]:
