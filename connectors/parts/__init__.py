@@ -1,0 +1,1 @@
+"""Building blocks that a connector may use. Each imports the base only, and names no platform."""

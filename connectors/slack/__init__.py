@@ -1,0 +1,1 @@
+"""Slack, through slack-sdk: Socket Mode in, Web API out."""

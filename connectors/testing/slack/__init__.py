@@ -1,0 +1,1 @@
+"""A Slack to test against: `python -m connectors.testing.slack`."""

@@ -1,0 +1,1 @@
+"""A Telegram to test against: `python -m connectors.testing.telegram`."""
