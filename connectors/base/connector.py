@@ -16,21 +16,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
 
 from connectors.base import logbook
 from connectors.base.declaration import Capabilities, Limits, declaration_of, options_of
-from connectors.base.delivery import Sending
 from connectors.base.errors import AuthError, ConfigError, ConnectorError, Exit, MissingDependency, RetryLater
 from connectors.base.home import Home
 from connectors.base.locks import Lock, credential_lock
-from connectors.base.message import Message, OutgoingMessage, Receipt, utc_now
+from connectors.base.message import Attachment, Message, OutgoingMessage, Receipt, utc_now
 from connectors.base.runtime import Runtime, Settings, modes_for, report
 from connectors.base.secrets import Redactor, Secret
+from connectors.base.sending import Sending
 from connectors.base.split import split_text
 from connectors.base.watch import Watch
+
+if TYPE_CHECKING:
+    from connectors.base.checks.finding import Finding
 
 #: The outbox is looked at this often without any hint.
 SLOW_SCAN_S = 15.0
@@ -84,6 +87,7 @@ class Connector(ABC):
         self._runtime: Runtime | None = None
         self._fatal: BaseException | None = None
         self._stalled: tuple[float, str] | None = None
+        self._reported: tuple[str, str | None] = ("connected", None)
         self._early: list[tuple[str, dict[str, Any]]] = []
         self._credentials: list[Lock] = []
         self._pumping = True
@@ -120,6 +124,28 @@ class Connector(ABC):
         if self.limits.text_max is None:
             return [msg.text]
         return split_text(msg.text, self.limits.text_max, self.limits.text_unit)
+
+    def files(self, msg: OutgoingMessage) -> list[list[Attachment]]:
+        """`msg.attachments` in groups: each goes out in one call of `send_message`, the first with the last text.
+
+        Where the files must be a call of their own, so that a failed one never sends the text again, `split` ends with
+        an empty part.
+        """
+        return [list(msg.attachments)]
+
+    def pace(self, msg: OutgoingMessage) -> float:
+        """In how many seconds `msg`, or this part of it, may be sent; asked before every call of `send_message`.
+
+        The wait uses up no attempt, is no error, and delays no other conversation.
+        """
+        return 0.0
+
+    def diagnose(self) -> Iterable[Finding]:
+        """What the platform says about this configuration, for `connectors doctor`: identity, scopes, conflicts.
+
+        Runs in a process of its own, without the instance's lock and without `connect`; may raise ConnectorErrors.
+        """
+        return ()
 
     def sends_once(self) -> bool:
         """Whether a repeated send, with the same `idempotency_key`, is exactly once. To override where it depends."""
@@ -228,6 +254,35 @@ class Connector(ABC):
         """Publish a held event with the content that it has now; returns its path in the inbox."""
         return self._open_runtime().intake.release(msg)
 
+    def kept(self, event_id: str) -> Message | None:
+        """The event as it was published last, or is held; None when it is not known, or no longer kept."""
+        row = self._open_runtime().store.event(event_id)
+        return None if row is None or row.body is None else Message.from_json(row.body)
+
+    def renew(self, msg: Message) -> Path:
+        """Put an event into the inbox again, with the content that it has now: its files came later.
+
+        Every reader gets it again, under the same id. Raises ValueError for one that was never received.
+        """
+        return self._open_runtime().intake.renew(msg)
+
+    @property
+    def state_dir(self) -> Path:
+        """The instance's private folder, made when missing."""
+        folder = self._home.state_dir(self.name)
+        self._home.make(folder, private=True)
+        return folder
+
+    def report_state(self, state: str, note: str | None = None) -> None:
+        """What `connectors status` shows: `connected`, `reconnecting`, `conflict` …; `note` says what a person can do.
+
+        Not for ends: those are raised.
+        """
+        self._reported = (state, note)
+        self._open_runtime().status.update(state=state, note=note)
+        level = logging.INFO if state == "connected" else logging.WARNING
+        self.logger.log(level, "%s", f"{state}: {note}" if note else state)
+
     def save_incoming(self, chunks: Iterable[bytes], name: str) -> dict[str, Any]:
         """Store a file that came in; returns its entry for `content.attachments`: path, name, size, sha256.
 
@@ -325,7 +380,8 @@ class Connector(ABC):
         self._lock_credentials()
         self.connect()
         self.logger.info("connected")
-        runtime.status.update(state="connected", connected_at=utc_now(), **runtime.backlog())
+        state, note = self._reported
+        runtime.status.update(state=state, note=note, connected_at=utc_now(), **runtime.backlog())
         self._report("connected")
         self._release_held(runtime)
         if self._delivers_by_itself():
@@ -514,11 +570,13 @@ class Connector(ABC):
 
     def _sending(self) -> Sending:
         able = self.capabilities
-        actions = {"send"} | {name for name in ("edit", "delete", "react", "typing") if getattr(able, name)}
+        actions = {"send"} | {name for name in ("edit", "delete", "react", "typing", "fetch") if getattr(able, name)}
         actions |= {str(action["name"]) for action in declaration_of(type(self)).actions}
         return Sending(
             send=self.send_message,
             split=self.split,
+            files=self.files,
+            pace=self.pace,
             idempotent=self.sends_once(),
             actions=frozenset(actions),
             parallel=self.parallel_sends,
@@ -531,8 +589,8 @@ class Connector(ABC):
             self._early.append((what, fields))
             return
         if what == "pressure":
-            state = "backpressure" if fields["error"] else "connected"
-            runtime.status.update(state=state, note=fields["error"])
+            state, note = ("backpressure", fields["error"]) if fields["error"] else self._reported
+            runtime.status.update(state=state, note=note)
         elif what == "sent":
             runtime.status.count("sent", last_sent=utc_now())
             self.logger.info("sent %s to %s", logbook.visible(fields["file"]), logbook.visible(fields["conversation"]))

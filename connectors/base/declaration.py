@@ -38,7 +38,10 @@ class OptionInfo:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the platform can do through this connector. `idempotent_send`: a repeated send is exactly once."""
+    """What the platform can do through this connector.
+
+    `idempotent_send`: a repeated send is exactly once. `fetch`: files of an earlier event can be fetched again.
+    """
 
     edit: bool = False
     delete: bool = False
@@ -47,6 +50,7 @@ class Capabilities:
     threads: bool = False
     attachments_in: bool = False
     attachments_out: bool = False
+    fetch: bool = False
     idempotent_send: bool = False
 
 

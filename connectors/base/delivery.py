@@ -12,7 +12,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,40 +23,17 @@ from connectors.base.files import NO_ROOM, read_regular
 from connectors.base.home import Home
 from connectors.base.lanes import Item, Lanes
 from connectors.base.logbook import visible
-from connectors.base.message import OutgoingMessage, Receipt, utc_now
+from connectors.base.message import OutgoingMessage
 from connectors.base.outbox import BATCH, Claimed, Outbox, identity, may_be_unfinished, read_outgoing
 from connectors.base.recovery import Recovered, Recovery
 from connectors.base.retry import Backoff
+from connectors.base.sending import Paced, Progress, Sender, Sending, WrongReturn
 from connectors.base.settings import DeliveryPolicy, Limits
 from connectors.base.steps import step
 from connectors.base.store import OutRow, OutState, PartRow, Store
 
 #: An outgoing whose id is also under way elsewhere looks again after this time.
 _SAME_ID_WAIT_S = 1.0
-
-
-@dataclass(frozen=True)
-class Sending:
-    """What the engine must know of a connector."""
-
-    send: Callable[[OutgoingMessage], object]
-    split: Callable[[OutgoingMessage], list[str]] = lambda message: [message.text]
-    idempotent: bool = False  #: a repeated send is exactly once (Matrix txnId, Discord nonce, Message-ID)
-    actions: frozenset[str] = frozenset({"send"})
-    parallel: int = 1
-
-
-@dataclass
-class Progress:
-    """What the attempt in hand has achieved so far."""
-
-    row: OutRow
-    message: OutgoingMessage
-    attempts: int
-    ambiguous: bool
-    ids: list[str] = field(default_factory=list)
-    metadata: dict[str, Any] = field(default_factory=dict)
-    parts_sent: int = 0
 
 
 class Delivery:
@@ -96,6 +72,7 @@ class Delivery:
         self._clock = clock
         self._monotonic = monotonic
         self._logger = logger or logging.getLogger(f"connector.{name}")
+        self._sender = Sender(name, store, sending, monotonic=monotonic)
         self._backoff = Backoff(policy.initial_delay_s, policy.max_delay_s)
         self._folder = home.sending(name)
         self._recovery = Recovery(
@@ -118,7 +95,6 @@ class Delivery:
         self._keys: set[str] = set()
         self._paused_until = 0.0
         self._no_room_because: str | None = None
-        self._in_hand: dict[int, tuple[float, str]] = {}
         self._dirty = True
 
     # ── entry points ──────────────────────────────────────────────────────────────────────────────────────────
@@ -129,7 +105,7 @@ class Delivery:
 
     def longest_send(self) -> tuple[float, str] | None:
         """Of the calls of `send` that have not returned the oldest: (begin on the monotonic clock, file)."""
-        return min(list(self._in_hand.values()), default=None)
+        return self._sender.longest()
 
     def retry_now(self) -> None:
         """What waits for its next attempt is due: the platform is there again."""
@@ -193,7 +169,7 @@ class Delivery:
                     progress.attempts += 1
                     self._failed(item, progress, error, ambiguous=False)
                     continue
-                receipt = self._receipt(progress).model_copy(update={"handed_over": True})
+                receipt = self._sender.receipt(progress).model_copy(update={"handed_over": True})
                 if self._settle(item, partial(self._ends.receipt, receipt, OutState.HANDED_OVER)):
                     handed.append(progress.message)
         return handed
@@ -310,8 +286,8 @@ class Delivery:
         if self._has_ended(item, row, message):
             return None
         # Still so after an attempt in this process: the store had no room for how it went.
-        cut_off = row.state == OutState.SENDING and not self._sending.idempotent
-        if cut_off and self._policy.on_ambiguous == "hold":
+        cut_off = row.state == OutState.SENDING
+        if cut_off and not self._sending.idempotent and self._policy.on_ambiguous == "hold":
             self._settle(item, partial(self._ends.bury_row, row, "ambiguous", *HELD, ambiguous=True))
             return None
         return Progress(row, message, row.attempts, row.ambiguous or cut_off)
@@ -373,27 +349,18 @@ class Delivery:
     def _answer_with(self, row: OutRow, message: OutgoingMessage, sent: OutRow) -> None:
         """A second file with the id of one that was sent: the first receipt answers it."""
         first = self._ends.read_receipt(sent)
-        receipt = self._receipt(Progress(row, message, sent.attempts, sent.ambiguous, ids=first.ids if first else []))
+        told = Progress(row, message, sent.attempts, False, untold=sent.ambiguous, ids=first.ids if first else [])
+        receipt = self._sender.receipt(told)
         self._ends.receipt(receipt.model_copy(update={"duplicate_of": sent.key}), OutState.DUPLICATE)
         self._logger.info("%s has the id of an outgoing that was sent before; not sent again", visible(row.file))
 
     def _attempt(self, item: Item, progress: Progress) -> int:
+        """Send what was not sent yet of one outgoing; 1 when that was all."""
         row = progress.row
         progress.attempts += 1
-        try:
-            progress.message = copy_outgoing(self._home, self._limits, progress.message, self._folder, row.key)
-            parts = self._parts(row, progress.message)
-        except Rejected as error:
-            self._settle(item, partial(self._bury, row, "rejected", str(error), error.hint))
+        parts = self._prepare(item, progress)
+        if parts is None:
             return 0
-        except (OSError, sqlite3.Error):
-            raise
-        except Exception as error:  # a bug in the connector's `split`, say: it costs this outgoing an attempt
-            self._logger.exception("%s could not be prepared", visible(row.file))
-            self._failed(item, progress, error, ambiguous=False)
-            return 0
-        progress.parts_sent = sum(1 for part in parts if part.state == "sent")
-        progress.ids = [i for part in parts if part.state == "sent" for i in part.ids]
         begin: dict[str, Any] = {"begin_part": progress.parts_sent} if parts else {}
         self._store.update_outgoing(
             row.key,
@@ -406,7 +373,13 @@ class Delivery:
         )
         step("outbox.committed")
         try:
-            self._send(progress, parts)
+            self._sender.send(progress, parts)
+        except Paced as pause:
+            # Not a failure: the attempt goes on with the next part when its time has come.
+            self._store.update_outgoing(
+                row.key, durable=True, state=OutState.QUEUED, attempts=progress.attempts - 1, next_at=0.0, wait_s=0.0
+            )
+            self._wait(item, pause.wait_s)
         except RetryLater as error:
             self._failed(item, progress, error, ambiguous=error.ambiguous, after_s=error.after_s)
         except Rejected as error:
@@ -418,80 +391,41 @@ class Delivery:
             )
             self._wait(item, self._policy.max_delay_s)
             self._on_fatal(error)
-        except _WrongReturn as error:
+        except WrongReturn as error:
             self._settle(item, partial(self._bury_progress, progress, "bug", str(error), _RETURN_HINT))
         except Exception as error:  # the loop that owns recovery: a bug costs this outgoing an attempt
             self._logger.exception("send_message failed for %s", visible(row.file))
             self._failed(item, progress, error, ambiguous=True)
         else:
             step("outbox.sent")
-            receipt = self._receipt(progress)
+            receipt = self._sender.receipt(progress)
             if self._settle(item, lambda: self._ends.receipt(receipt)):
                 self._on_event("sent", conversation=receipt.conversation_id, file=row.file)
                 return 1
         return 0
 
-    def _parts(self, row: OutRow, message: OutgoingMessage) -> list[PartRow]:
-        """The parts of a long text, as they were split at the first attempt; empty when it goes in one piece."""
-        parts = self._store.parts(row.key)
-        if parts or message.action != "send":
-            return parts
-        texts = self._sending.split(message)
-        if len(texts) < 2:
-            return []
-        self._store.split(row.key, texts)
-        return self._store.parts(row.key)
-
-    def _send(self, progress: Progress, parts: list[PartRow]) -> None:
-        once = progress.message.idempotency_key or progress.message.id
-        if not parts:
-            self._send_one(progress, progress.message.model_copy(update={"idempotency_key": once}))
-            return
-        key = progress.row.key
-        for part in parts[progress.parts_sent :]:
-            if part.n:
-                self._store.update_outgoing(key, durable=True, begin_part=part.n)
-            before = len(progress.ids)
-            # The files go with the last part, under the whole text.
-            changes: dict[str, Any] = {"text": part.text, "idempotency_key": f"{once}:{part.n}"}
-            changes.update({} if part is parts[-1] else {"attachments": []})
-            self._send_one(progress, progress.message.model_copy(update=changes))
-            self._store.update_outgoing(key, durable=True, end_part=(part.n, progress.ids[before:]))
-            progress.parts_sent += 1
-            step("outbox.part")
-
-    def _send_one(self, progress: Progress, message: OutgoingMessage) -> None:
-        me = threading.get_ident()
-        self._in_hand[me] = (self._monotonic(), progress.row.file)
+    def _prepare(self, item: Item, progress: Progress) -> list[PartRow] | None:
+        """Its files copied, its text split. None: it ended, or it waits."""
+        row = progress.row
         try:
-            answer = self._sending.send(message)
-        finally:
-            del self._in_hand[me]
-        if answer is False:
-            raise RetryLater("send_message returned False")
-        if isinstance(answer, Receipt):
-            progress.ids.extend(answer.ids)
-            progress.metadata.update(answer.metadata)
-        elif answer is not True:
-            raise _WrongReturn(f"send_message returned {type(answer).__name__}; it was called and may have sent")
-
-    def _receipt(self, progress: Progress) -> Receipt:
-        row, message = progress.row, progress.message
-        return Receipt(
-            id=message.id,
-            key=row.key,
-            connector_instance=self._name,
-            file=row.file,
-            conversation_id=message.conversation_id,
-            thread_id=message.thread_id,
-            reply_to=message.reply_to,
-            action=message.action,
-            ids=progress.ids,
-            sent_at=utc_now(),
-            attempts=progress.attempts,
-            ambiguous=progress.ambiguous,
-            metadata=progress.metadata,
-        )
+            progress.message = copy_outgoing(self._home, self._limits, progress.message, self._folder, row.key)
+            parts = self._sender.parts(row, progress.message)
+            progress.parts_sent = sum(1 for part in parts if part.state == "sent")
+            progress.ids = [i for part in parts if part.state == "sent" for i in part.ids]
+            wait_s = 0.0 if parts and progress.parts_sent == len(parts) else self._sender.wait_s(progress, parts)
+        except Rejected as error:
+            self._settle(item, partial(self._bury, row, "rejected", str(error), error.hint))
+            return None
+        except (OSError, sqlite3.Error):
+            raise
+        except Exception as error:  # a bug in the connector's `split`, say: it costs this outgoing an attempt
+            self._logger.exception("%s could not be prepared", visible(row.file))
+            self._failed(item, progress, error, ambiguous=False)
+            return None
+        if wait_s > 0:
+            self._wait(item, wait_s)
+            return None
+        return parts
 
     # ── after a failure ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -500,9 +434,9 @@ class Delivery:
     ) -> None:
         row = progress.row
         text = str(error) or type(error).__name__
-        progress.ambiguous = progress.ambiguous or (ambiguous and not self._sending.idempotent)
+        progress.cut_off = progress.cut_off or ambiguous
         attempts = progress.attempts - (1 if after_s is not None else 0)
-        if ambiguous and progress.ambiguous and self._policy.on_ambiguous == "hold":
+        if ambiguous and not self._sending.idempotent and self._policy.on_ambiguous == "hold":
             self._settle(item, partial(self._bury_progress, progress, "ambiguous", *HELD))
             return
         if attempts >= self._policy.max_attempts:
@@ -515,7 +449,7 @@ class Delivery:
             durable=True,
             state=OutState.QUEUED,
             attempts=attempts,
-            ambiguous=progress.ambiguous,
+            ambiguous=progress.cut_off,
             next_at=self._clock() + wait,
             wait_s=wait,
             error=text,
@@ -528,7 +462,8 @@ class Delivery:
         self._wait(item, wait)
 
     def _bury(self, row: OutRow, why: ReasonClass, text: str, hint: str) -> None:
-        self._ends.bury_row(row, why, text, hint)
+        ambiguous = row.ambiguous and not self._sending.idempotent
+        self._ends.bury_row(row, why, text, hint, ambiguous=ambiguous)
         self._on_event("failed", error=text, hint=hint, kind=why, file=row.file)
 
     def _bury_progress(self, progress: Progress, why: ReasonClass, text: str, hint: str) -> None:
@@ -537,7 +472,7 @@ class Delivery:
             why,
             text,
             hint,
-            ambiguous=progress.ambiguous,
+            ambiguous=self._sender.is_ambiguous(progress),
             message=progress.message,
             attempts=progress.attempts,
             parts_sent=progress.parts_sent,
@@ -590,10 +525,6 @@ class Delivery:
 
 _RETRY_HINT = "mend the cause; then `connectors failed retry`"
 _RETURN_HINT = "return True, False or a Receipt from send_message; then look on the platform whether it was sent"
-
-
-class _WrongReturn(Exception):
-    """send_message returned something that is neither True, False nor a Receipt."""
 
 
 def _unfinished(path: Path, max_bytes: int) -> bool:

@@ -144,7 +144,7 @@ class Ends:
                 reason=text,
                 hint=hint,
                 attempts=row.attempts if attempts is None else attempts,
-                ambiguous=ambiguous or row.ambiguous,
+                ambiguous=ambiguous,
                 parts_sent=parts_sent,
                 conversation_id=message.conversation_id if message else row.conversation_id,
                 reply_to=message.reply_to if message else row.reply_to,

@@ -190,23 +190,10 @@ class Instance:
         return host.spawn(spec, output_fd=output_fd, entry=host.entry, method=host.method, own_stdout=own_stdout)
 
     def _spec(self, report_fd: int) -> Spec:
-        host, entry = self.host, self.entry
-        kind = entry.type
-        if ("/" in kind or kind.endswith(".py")) and host.config.file.is_absolute():
-            kind = os.path.join(host.config.file.parent, os.path.expanduser(kind))
-        return Spec(
-            name=self.name,
-            type=kind,
-            home=str(host.home.root),
-            options=entry.options,
-            delivery=entry.delivery,
-            limits=entry.limits,
-            group=host.config.group,
-            values=host.config.values,
-            environ=dict(host.config.env),
-            lifeline_fd=host.lifeline_fd,
-            report_fd=report_fd,
-            stdin=host.stdin if host.stdin_owner == self.name else "none",
+        host = self.host
+        stdin: Any = host.stdin if host.stdin_owner == self.name else "none"
+        return Spec.of(
+            self.entry, host.config, host.home, lifeline_fd=host.lifeline_fd, report_fd=report_fd, stdin=stdin
         )
 
     # -- the process's end

@@ -175,6 +175,36 @@ class Intake:
             self._in_spite_of_no_room(lambda: self._publish([row.file]))
             return self._home.inbox / row.file
 
+    def renew(self, message: Message) -> Path:
+        """Put a known event into the inbox again with the content it has now, under a new name: it is read again."""
+        with self._lock:
+            row = self._store.event(message.id)
+            if row is None or row.held:
+                raise ValueError(f"{message.id} was not published before")
+            name, body = self._names.new(message.id), message.to_bytes()
+            part = self._staging / name
+
+            def stage() -> None:
+                part.unlink(missing_ok=True)
+                write_new(part, body, self._home.modes.file, self._home.modes.gid)
+                sync_folder(self._staging)
+                step("intake.staged")
+                self._store.renew(message.id, name, body)
+                step("intake.recorded")
+
+            self._in_spite_of_no_room(stage)
+            # Unread as it was, it must not be there twice; `recover` does the same after a crash.
+            self._withdraw([name], [row.file])
+            self._in_spite_of_no_room(lambda: self._publish([name]))
+            return self._home.inbox / name
+
+    def _withdraw(self, names: Sequence[str], found: Sequence[str]) -> None:
+        """Delete the earlier, still unread copies in the inbox of events that `names` are about to publish anew."""
+        anew = {name[22:] for name in names}
+        for name in found:
+            if name[22:] in anew and name not in names:
+                (self._home.inbox / name).unlink(missing_ok=True)
+
     def recover(self) -> list[Message]:
         """Finish what an earlier process left staged. Returns the held events: their files are still to be fetched."""
         with self._lock:
@@ -215,6 +245,7 @@ class Intake:
                 ready.append(name)
             if ready:
                 self._logger.info("recovery: %d events were staged and are published now", len(ready))
+                self._withdraw(ready, found)
                 self._publish(ready)
             return held
 

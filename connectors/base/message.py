@@ -253,6 +253,10 @@ class OutgoingMessage(Record):
         default=None,
         description="`send_message` always gets one, for platforms that know such keys; each part has its own.",
     )
+    ambiguous: bool = Field(
+        default=False,
+        description="Set for `send_message`: an earlier attempt at this part was cut off; it may have been sent.",
+    )
     not_before: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
 

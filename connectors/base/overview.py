@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import config as configuration
+from connectors.base import dropped
 from connectors.base.files import read_json
 from connectors.base.home import Home
 from connectors.base.readers import consumer_folders, event_files
 from connectors.base.settings import Config
 
-#: What a live process says of itself; without a process it is the word of one that was killed.
-_LIVE = frozenset({"starting", "connecting", "connected", "running", "backpressure", "stopping"})
+#: The manager's words for a process that is not there. Every other word is a live one's, or of one that was killed.
+_OVER = frozenset({"backoff", "fatal", "exited", "stopped"})
+_GONE = _OVER | {"failed", "not running", "never started", "disabled"}
 #: States that end by themselves or were wanted.
 _WELL = frozenset({"starting", "connecting", "connected", "running", "stopping", "stopped", "exited", "disabled"})
 
@@ -42,6 +44,7 @@ class InstanceView:
     next_start: str | None = None
     note: str | None = None
     configured: bool = True
+    drops: dict[str, Any] = field(default_factory=dict)  #: {total, last, reasons}; empty when nothing was dropped
     problem: dict[str, str] | None = None
 
 
@@ -137,7 +140,7 @@ def _instances(home: Home, config: Config, *, running: bool) -> Iterator[Instanc
     for name in _state_folders(home):
         if name not in named and name not in broken:
             view = _view(home, name, "", enabled=True, broken=False, running=running)
-            if view.state in _LIVE or any(view.backlog.values()):
+            if view.state not in _GONE or any(view.backlog.values()):
                 yield _unconfigured(view)
 
 
@@ -170,6 +173,7 @@ def _view(home: Home, name: str, kind: str, *, enabled: bool, broken: bool, runn
         restarts=data.get("restarts") or 0,
         next_start=data.get("next_start"),
         note=data.get("note"),
+        drops=dropped.summary(dropped.read(home, name)),
         problem=problem,
     )
 
@@ -181,7 +185,7 @@ def _state(said: str, *, alive: bool, enabled: bool, running: bool) -> str:
         return "disabled"
     if not said:
         return "starting" if running else "never started"
-    if said in _LIVE or said == "failed":
+    if said not in _OVER:
         # The manager is about to say what has become of it.
         return "starting" if running else "not running"
     return said
@@ -196,13 +200,15 @@ def _problem(state: str, *, broken: bool, error: dict[str, Any] | None, note: ob
         return {"text": "the process is suspended (SIGSTOP)", "hint": "kill -CONT PID, or connectors restart NAME"}
     if state in _WELL or state in ("never started", "not running"):
         return None  # that no manager runs is said once, for all
+    if state not in _GONE:  # the connector's own word: reconnecting, conflict …
+        return {"text": f"{state}: {note}" if note else state, "hint": "it goes on by itself when the cause is gone"}
     said = error or {}
     return {"text": str(said.get("text") or state), "hint": str(said.get("hint") or "")}
 
 
 def _unconfigured(view: InstanceView) -> InstanceView:
     values = {**view.__dict__, "configured": False}
-    if any(view.backlog.values()) and view.state not in _LIVE:
+    if any(view.backlog.values()) and view.state in _GONE:
         values["problem"] = {
             "text": f"connectors.yml has no {view.name}, and outgoings wait for it: {sum(view.backlog.values())}",
             "hint": "add the entry again, or delete the files",

@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
+from connectors.base.home import Home
 from connectors.base.launch import Child, Method, launch, may_fork, resolve
-from connectors.base.settings import DeliveryPolicy, Limits
+from connectors.base.settings import Config, DeliveryPolicy, Entry, Limits
 
 __all__ = ["SERVE", "Child", "Lifeline", "Method", "Spec", "hold_lifeline", "launch", "may_fork", "preload", "spawn"]
 
@@ -52,6 +53,25 @@ class Spec:
     report_fd: int | None = None
     stdin: Literal["terminal", "pipe", "none"] = "none"
     log_file: bool = False  #: True: write logs/<name>.log itself; False: stderr, which the manager keeps
+
+    @classmethod
+    def of(cls, entry: Entry, config: Config, home: Home, **more: Any) -> Self:
+        """What connectors.yml says of one instance; `more` are the descriptors."""
+        kind = entry.type
+        if ("/" in kind or kind.endswith(".py")) and config.file.is_absolute():
+            kind = os.path.join(config.file.parent, os.path.expanduser(kind))
+        return cls(
+            name=entry.name,
+            type=kind,
+            home=str(home.root),
+            options=entry.options,
+            delivery=entry.delivery,
+            limits=entry.limits,
+            group=config.group,
+            values=config.values,
+            environ=dict(config.env),
+            **more,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

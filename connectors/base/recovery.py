@@ -148,13 +148,13 @@ class Recovery:
     def _survives_a_death(self, row: OutRow) -> bool:
         """The process died inside the send of `row`. False when that makes it a dead letter."""
         deaths = row.deaths + 1
-        ambiguous = row.ambiguous or not self._idempotent
+        ambiguous = not self._idempotent
         self._store.update_outgoing(
             row.key,
             durable=True,
             state=OutState.QUEUED,
             deaths=deaths,
-            ambiguous=ambiguous,
+            ambiguous=True,  # the platform may know its key; the next attempt is told all the same
             next_at=0.0,
             note=f"the process ended during attempt {row.attempts}",
         )

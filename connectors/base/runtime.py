@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.base.delivery import Delivery, Sending
+from connectors.base.delivery import Delivery
 from connectors.base.ends import Ends
 from connectors.base.errors import ConfigError, InstanceLocked
 from connectors.base.home import Home, Modes, check_name
@@ -19,6 +19,7 @@ from connectors.base.locks import Lock
 from connectors.base.message import Message
 from connectors.base.outbox import Outbox
 from connectors.base.secrets import Redactor
+from connectors.base.sending import Sending
 from connectors.base.settings import DeliveryPolicy, Limits
 from connectors.base.status import StatusFile
 from connectors.base.store import Store

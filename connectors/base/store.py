@@ -193,6 +193,11 @@ class Store:
         with self._in_lock, _transaction(self._in):
             self._in.execute("UPDATE events SET held = 0, body = ? WHERE id = ?", (body, event_id))
 
+    def renew(self, event_id: str, file: str, body: bytes) -> None:
+        """A published event gets new content and the name under which that is published."""
+        with self._in_lock, _transaction(self._in):
+            self._in.execute("UPDATE events SET file = ?, body = ? WHERE id = ?", (file, body, event_id))
+
     def event(self, event_id: str) -> EventRow | None:
         with self._in_lock:
             row = self._in.execute(f"SELECT {_EVENT} FROM events WHERE id = ?", _texts((event_id,))).fetchone()  # noqa: S608

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from connectors.base.delivery import Delivery, Sending
+from connectors.base.delivery import Delivery
 from connectors.base.ends import Ends
 from connectors.base.home import Home, Modes
 from connectors.base.intake import Intake
-from connectors.base.message import ConnectorInfo, Content, Conversation, Message, OutgoingMessage, Sender
+from connectors.base.message import Attachment, ConnectorInfo, Content, Conversation, Message, OutgoingMessage, Sender
 from connectors.base.outbox import Outbox
+from connectors.base.sending import Sending
 from connectors.base.settings import DeliveryPolicy, Limits
 from connectors.base.store import Store
 
@@ -49,6 +50,8 @@ class Box:
         actions: frozenset[str] = frozenset({"send"}),
         split: Callable[[OutgoingMessage], list[str]] = lambda message: [message.text],
         parallel: int = 1,
+        files: Callable[[OutgoingMessage], list[list[Attachment]]] = lambda message: [list(message.attachments)],
+        pace: Callable[[OutgoingMessage], float] = lambda message: 0.0,
         clocks: Clocks | None = None,
         modes: Modes | None = None,
         name: str = NAME,
@@ -65,7 +68,7 @@ class Box:
         self.said: list[tuple[str, dict[str, Any]]] = []
         self.pressure: list[str | None] = []
         self._redact = redact
-        self._sending = Sending(self._send, split, idempotent, actions, parallel)
+        self._sending = Sending(self._send, split, idempotent, actions, parallel, files, pace)
         home = self.home
         home.make_common()
         home.make(home.outbox(name), home.sent(name), home.staging(name), home.sending(name))

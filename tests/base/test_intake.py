@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.base import steps
 from connectors.base.errors import RetryLater
 from connectors.base.home import Home
 from connectors.base.intake import Names
@@ -420,3 +421,55 @@ def test_the_store_holds_the_body_and_the_conversation_for_later_questions(home:
     assert row is not None
     assert (row.file, row.kind, row.conversation_id, row.thread_id) == (path.name, "message", "C9", "T9")
     assert json.loads(row.body or b"") == json.loads(path.read_bytes())
+
+
+# ── content that came later ───────────────────────────────────────────────────────────────────────────────────
+
+
+def with_text(text: str) -> Message:
+    return event("e1", text)
+
+
+def test_a_renewed_event_replaces_its_unread_file_under_a_later_name(home: Path) -> None:
+    box = Box(home)
+    first = box.intake.accept([with_text("without its file")])[0]
+    box.intake.accept([event("e2")])
+    path = box.intake.renew(with_text("with its file"))
+    assert names(box)[-1] == path.name > first.name
+    assert [e["content"]["text"] for e in box.events() if e["id"] == "e1"] == ["with its file"]
+    assert box.intake.accept([with_text("redelivered")]) == [path]
+
+
+def test_a_renewed_event_is_read_again_by_who_has_read_it(home: Path) -> None:
+    box = Box(home)
+    box.intake.accept([with_text("without its file")])[0].unlink()
+    assert Message.from_file(box.intake.renew(with_text("with its file"))).content.text == "with its file"
+
+
+def test_only_a_published_event_is_renewed(home: Path) -> None:
+    box = Box(home)
+    with pytest.raises(ValueError, match="e1 was not published"):
+        box.intake.renew(with_text("never received"))
+    box.intake.hold(with_text("held"))
+    with pytest.raises(ValueError, match="e1 was not published"):
+        box.intake.renew(with_text("held"))
+
+
+@pytest.mark.parametrize("where", ["intake.staged", "intake.recorded", "intake.published"])
+def test_a_death_while_renewing_leaves_the_event_once(home: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    box = Box(home)
+    box.intake.accept([with_text("without its file")])
+
+    def die(name: str) -> None:
+        if name == where:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "listener", die)
+    with pytest.raises(KeyboardInterrupt):
+        box.intake.renew(with_text("with its file"))
+    monkeypatch.setattr(steps, "listener", None)
+    box.reopen()
+    found = [e["content"]["text"] for e in box.events()]
+    assert len(found) == 1
+    if where != "intake.staged":
+        assert found == ["with its file"]

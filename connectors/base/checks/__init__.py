@@ -19,14 +19,14 @@ _log = logging.getLogger("connectors.doctor")
 
 def examine(home: Home, *, clock: Callable[[], float] = time.time) -> list[Finding]:
     """Every finding, the errors first."""
-    from connectors.base.checks import machine, mail, processes, setup, tree
+    from connectors.base.checks import machine, mail, platforms, processes, setup, tree
 
     config = configuration.load(home) if home.config_file.exists() else Config(file=home.config_file)
     if config.usable and home.config_file.exists():
         config, _ = configuration.check_options(config, home)
     look = Look(home, config, clock())
     found: list[Finding] = []
-    for check in (*setup.CHECKS, *tree.CHECKS, *machine.CHECKS, *processes.CHECKS, *mail.CHECKS):
+    for check in (*setup.CHECKS, *tree.CHECKS, *machine.CHECKS, *processes.CHECKS, *mail.CHECKS, *platforms.CHECKS):
         found += _guarded(check, look)
     order = list(Level)
     return sorted(found, key=lambda finding: order.index(finding.level))
