@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base.errors import Rejected, RetryLater
-from connectors.base.files import safe_name, sync_folder
+from connectors.base.files import safe_name, sync_folder, write_whole
 from connectors.base.home import Home
 from connectors.base.message import OutgoingMessage
 from connectors.base.settings import Limits
@@ -56,9 +56,7 @@ def _write(path: Path, chunks: Iterable[bytes], max_bytes: int, mode: int, shown
             if size > max_bytes:
                 raise _too_large(shown, f"more than {max_bytes}")
             digest.update(chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(fd, view) :]
+            write_whole(fd, chunk)
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -63,9 +63,7 @@ def _write_some(files: Sequence[tuple[Path, bytes]], mode: int, gid: int) -> Non
             for path, data in files:
                 fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
                 opened.append((fd, path))
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(fd, view) :]
+                write_whole(fd, data)
                 if gid >= 0:
                     os.fchown(fd, -1, gid)
                     os.fchmod(fd, mode)
@@ -83,13 +81,20 @@ def _write_some(files: Sequence[tuple[Path, bytes]], mode: int, gid: int) -> Non
         raise
 
 
+def write_whole(fd: int, data: bytes) -> None:
+    """All of it: a disk that fills up may take a part of a write, and says so only to the next one (write(2))."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def replace_private(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Replace one of our own files (status, cursors) as a whole; mode 0600."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:
-            os.write(fd, data)
+            write_whole(fd, data)
             if durable:
                 os.fsync(fd)
         finally:
