@@ -7,6 +7,10 @@
 
 The rename is its own journal. Whatever is still staged at the next start is finished if it is whole, and deleted if
 it is torn: then it was never recorded, never acknowledged, and comes again.
+
+A single event saves the fsync of the staging folder. Only a power cut can then leave its id recorded and its file
+nowhere, and only that of the newest event, which was not acknowledged: after a reboot that id is forgotten, so that the
+platform's redelivery is no duplicate. (That it was read and deleted looks the same: then it may come twice.)
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base.errors import BadMessage, RetryLater
-from connectors.base.files import NO_ROOM, move, sync_folder, write_all_new, write_new
+from connectors.base.files import NO_ROOM, move, replace_private, sync_folder, write_all_new, write_new
 from connectors.base.home import Home
 from connectors.base.message import Message, utc_now
 from connectors.base.settings import Limits
@@ -104,6 +108,8 @@ class Intake:
         self._clock = clock
         self._logger = logger or logging.getLogger(f"connector.{name}")
         self._staging = home.staging(name)
+        self._boot = home.state_dir(name) / "boot"
+        self._knows_boot = False
         self._names = Names(name, clock)
         self._lock = threading.Lock()
         self._pressure: str | None = None
@@ -130,7 +136,11 @@ class Intake:
                 fresh, files = self._fresh(messages)  # another thread may have brought the same event meanwhile
             self.duplicates = len(messages) - len(fresh)
             if fresh:
-                self._in_spite_of_no_room(lambda: self._publish([s.name for s in fresh]))
+                try:
+                    self._in_spite_of_no_room(lambda: self._publish([s.name for s in fresh]))
+                except BaseException:
+                    self._sync_staging()  # it stays there for the next start, and others may come before that
+                    raise
             return [self._home.inbox / files[m.id] for m in messages]
 
     def _fresh(self, messages: Sequence[Message]) -> tuple[list[Staged], dict[str, str]]:
@@ -208,7 +218,9 @@ class Intake:
     def recover(self) -> list[Message]:
         """Finish what an earlier process left staged. Returns the held events: their files are still to be fetched."""
         with self._lock:
-            self._names.seen(self._store.newest_event_file())
+            self._compare_boots()
+            newest = self._store.newest_event()
+            self._names.seen(newest.file if newest else "")
             found = self._listing(self._home.inbox)
             self._names.seen(max(found, default=""))
             self._names.seen(max(filter(self._names.own, found), default=""))
@@ -249,6 +261,29 @@ class Intake:
                 self._publish(ready)
             return held
 
+    def _compare_boots(self) -> None:
+        """After a reboot: forget the newest event if its file is nowhere. It may not have reached the disk."""
+        try:
+            now = Path("/proc/sys/kernel/random/boot_id").read_text().strip()  # proc_sys_kernel(5)
+        except OSError:
+            return
+        try:
+            before = self._boot.read_text().strip()
+        except FileNotFoundError:
+            before = now  # this program's earlier versions have synced every folder
+        if before != now:
+            newest = self._store.newest_event()
+            folders = (self._home.inbox, self._staging, self._home.failed, *self._consumers())
+            if newest is not None and not any(os.path.lexists(folder / newest.file) for folder in folders):
+                self._logger.info("after a reboot: %s may come once more", newest.id)
+                self._store.forget_event(newest.id)
+        try:
+            replace_private(self._boot, f"{now}\n".encode(), durable=True)
+        except OSError as error:
+            self._logger.warning("%s was not written: %s", self._boot, error)
+            return
+        self._knows_boot = True
+
     def _prepare(self, message: Message) -> Staged:
         if message.received_at is None:
             message = message.model_copy(update={"received_at": utc_now()})
@@ -272,7 +307,7 @@ class Intake:
         if files:
             write_all_new(files, self._home.modes.file, self._home.modes.gid)
         try:
-            if files:
+            if files and (held or checkpoint is not None or len(files) > 1 or not self._knows_boot):
                 sync_folder(self._staging)
             step("intake.staged")
             rows = [s.row if not held else EventRow(**{**vars(s.row), "held": True}) for s in fresh]
@@ -294,6 +329,12 @@ class Intake:
         sync_folder(self._home.inbox)
         step("intake.synced")
         self._room -= len(names)
+
+    def _sync_staging(self) -> None:
+        try:
+            sync_folder(self._staging)
+        except OSError as error:
+            self._logger.warning("%s was not synced: %s", self._staging, error)
 
     @staticmethod
     def _sync(path: Path) -> None:
@@ -332,6 +373,7 @@ class Intake:
                     self._say(None)
                 return True
         self._say(reason)
+        self._sync_staging()  # another event may be recorded meanwhile, and only the newest may be unsynced
         self._waiting += 1
         self._lock.release()
         try:

@@ -206,10 +206,14 @@ class Store:
         event_id, file, kind, conversation_id, thread_id, held, received_at, body = row
         return EventRow(event_id, file, kind, conversation_id, thread_id, bool(held), received_at, body)
 
-    def newest_event_file(self) -> str:
+    def newest_event(self) -> EventRow | None:
         with self._in_lock:
-            row = self._in.execute("SELECT file FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-        return str(row[0]) if row else ""
+            row = self._in.execute("SELECT id FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return self.event(row[0]) if row else None
+
+    def forget_event(self, event_id: str) -> None:
+        with self._in_lock, _transaction(self._in):
+            self._in.execute("DELETE FROM events WHERE id = ?", _texts((event_id,)))
 
     def checkpoint(self, name: str) -> Any:
         """The bookmark that was committed last; None when there is none."""

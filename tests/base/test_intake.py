@@ -473,3 +473,49 @@ def test_a_death_while_renewing_leaves_the_event_once(home: Path, monkeypatch: p
     assert len(found) == 1
     if where != "intake.staged":
         assert found == ["with its file"]
+
+
+# ── after a reboot ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rebooted(box: Box) -> None:
+    """The power went and came back: the kernel has another boot id."""
+    (box.home.state_dir(NAME) / "boot").write_text("another\n")
+    box.reopen()
+
+
+def test_after_a_reboot_the_newest_event_whose_file_is_nowhere_comes_again(home: Path) -> None:
+    box = Box(home)
+    for path in box.intake.accept([event("e1")]) + box.intake.accept([event("e2")]):
+        path.unlink()
+    rebooted(box)
+    box.intake.accept([event("e1")])
+    box.intake.accept([event("e2")])
+    assert [e["id"] for e in box.events()] == ["e2"]
+
+
+@pytest.mark.parametrize("where", ["inbox", "claimed", "failed"])
+def test_after_a_reboot_an_event_that_is_somewhere_stays_known(home: Path, where: str) -> None:
+    box = Box(home)
+    path = box.intake.accept([event("e1")])[0]
+    folder = {"inbox": box.home.inbox, "claimed": box.home.claimed / "worker", "failed": box.home.failed}[where]
+    folder.mkdir(exist_ok=True)
+    path.rename(folder / path.name)
+    rebooted(box)
+    box.intake.accept([event("e1")])
+    assert [e["id"] for e in box.events()] == (["e1"] if where == "inbox" else [])
+
+
+def test_a_mere_restart_forgets_nothing(home: Path) -> None:
+    box = Box(home)
+    box.intake.accept([event("e1")])[0].unlink()
+    box.reopen()
+    box.intake.accept([event("e1")])
+    assert box.events() == []
+
+
+def test_a_held_event_is_never_forgotten(home: Path) -> None:
+    box = Box(home)
+    box.intake.hold(event("e1"))
+    rebooted(box)
+    assert [message.id for message in box.held] == ["e1"]

@@ -19,8 +19,8 @@ CALLS = (
     "unlink,unlinkat,ftruncate,mkdir,mkdirat,link,linkat,lseek"
 )
 #: `least`: only what was synced. `entries`: folders were written by themselves, files' bytes were not.
-#: `removals`: as least, and deletions were written.
-WORST = ("least", "entries", "removals")
+#: `removals`: as least, and deletions were written. `bytes`: files' bytes were written by themselves, folders were not.
+WORST = ("least", "entries", "removals", "bytes")
 
 
 @dataclass(frozen=True)
@@ -192,5 +192,5 @@ class Disk:
             if id(inode) in made:
                 os.link(made[id(inode)], target)
             else:
-                target.write_bytes(inode.durable)
+                target.write_bytes(inode.live if worst == "bytes" else inode.durable)
                 made[id(inode)] = target
