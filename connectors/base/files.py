@@ -14,7 +14,8 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +45,19 @@ def write_new(path: Path, data: bytes, mode: int = 0o600, gid: int = -1) -> None
     write_all_new([(path, data)], mode, gid)
 
 
-def write_all_new(files: Sequence[tuple[Path, bytes]], mode: int = 0o600, gid: int = -1) -> None:
+def write_all_new(files: Sequence[tuple[str | Path, bytes]], mode: int = 0o600, gid: int = -1) -> None:
     """`write_new` of several. All are on their way to the disk before the first is waited for: that is what makes a
     batch cheap. On any failure none of them stays."""
     for start in range(0, len(files), _OPEN_AT_ONCE):
         try:
             _write_some(files[start : start + _OPEN_AT_ONCE], mode, gid)
         except BaseException:
-            for path, _ in files[:start]:
-                path.unlink(missing_ok=True)
+            _unlink(path for path, _ in files[:start])
             raise
 
 
-def _write_some(files: Sequence[tuple[Path, bytes]], mode: int, gid: int) -> None:
-    opened: list[tuple[int, Path]] = []
+def _write_some(files: Sequence[tuple[str | Path, bytes]], mode: int, gid: int) -> None:
+    opened: list[tuple[int, str | Path]] = []
     try:
         try:
             for path, data in files:
@@ -76,9 +76,14 @@ def _write_some(files: Sequence[tuple[Path, bytes]], mode: int, gid: int) -> Non
             for fd, _ in opened:
                 os.close(fd)
     except BaseException:
-        for _, path in opened:
-            path.unlink(missing_ok=True)
+        _unlink(path for _, path in opened)
         raise
+
+
+def _unlink(paths: Iterable[str | Path]) -> None:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def write_whole(fd: int, data: bytes) -> None:
@@ -112,14 +117,27 @@ def move(source: Path, folder: Path, name: str, key: str) -> Path:
 
     Nothing is ever overwritten. Raises FileNotFoundError when somebody else took `source`.
     """
-    target = folder / name
-    for candidate in (target, target.with_name(f"{target.stem}~{key}{target.suffix}")):
+    return Path(_move(source, folder, name, key))
+
+
+def move_all(source: Path, folder: Path, names: Sequence[str], key: str) -> None:
+    """`move` of each of `names`, those that are gone left out."""
+    for name in names:
         try:
-            _rename_exclusive(source, candidate)
-        except FileExistsError:
+            _move(f"{source}/{name}", folder, name, key)
+        except FileNotFoundError:
             continue
-        return candidate
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+
+
+def _move(source: str | Path, folder: Path, name: str, key: str) -> str:
+    target = f"{folder}/{name}"  # no Path: one is as dear as a rename
+    try:
+        _rename_exclusive(source, target)
+    except FileExistsError:
+        stem, suffix = os.path.splitext(name)
+        target = f"{folder}/{stem}~{key}{suffix}"
+        _rename_exclusive(source, target)
+    return target
 
 
 def publish(
@@ -251,7 +269,7 @@ _rename = _libc_rename()
 _start_writing = _writeback()
 
 
-def _rename_exclusive(source: Path, target: Path) -> None:
+def _rename_exclusive(source: str | Path, target: str | Path) -> None:
     if _rename is not None:
         if _rename(os.fsencode(source), os.fsencode(target)) == 0:
             return

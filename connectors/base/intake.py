@@ -23,6 +23,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base.errors import BadMessage, RetryLater
-from connectors.base.files import NO_ROOM, move, replace_private, sync_folder, write_all_new, write_new
+from connectors.base.files import NO_ROOM, move_all, replace_private, sync_folder, write_all_new, write_new
 from connectors.base.home import Home
 from connectors.base.message import Message, utc_now
 from connectors.base.settings import Limits
@@ -63,6 +64,7 @@ class Names:
         self._instance = instance
         self._clock = clock
         self._last_us = 0
+        self._second, self._stamp = -1, ""
 
     def seen(self, name: str) -> None:
         """Later names sort after `name`, unless it is none of ours or claims to come from another year."""
@@ -80,9 +82,11 @@ class Names:
 
     def new(self, event_id: str) -> str:
         self._last_us = max(int(self._clock() * 1_000_000), self._last_us + 1)
-        stamp = datetime.fromtimestamp(self._last_us // 1_000_000, UTC).strftime("%Y%m%dT%H%M%S")
+        second = self._last_us // 1_000_000
+        if second != self._second:
+            self._second, self._stamp = second, datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%S")
         digest = hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        return f"{stamp}.{self._last_us % 1_000_000:06d}Z-{self._instance}-{digest}.json"
+        return f"{self._stamp}.{self._last_us % 1_000_000:06d}Z-{self._instance}-{digest}.json"
 
 
 class Intake:
@@ -303,7 +307,7 @@ class Intake:
         )
 
     def _record(self, fresh: list[Staged], checkpoint: tuple[str, Any] | None, *, held: bool) -> None:
-        files = [(self._staging / staged.name, staged.body) for staged in fresh]
+        files = [(f"{self._staging}/{staged.name}", staged.body) for staged in fresh]
         if files:
             write_all_new(files, self._home.modes.file, self._home.modes.gid)
         try:
@@ -314,17 +318,14 @@ class Intake:
             self._store.record_events(rows, checkpoint)
         except BaseException:
             for path, _ in files:
-                path.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
             raise
         step("intake.recorded")
 
     def _publish(self, names: Sequence[str]) -> None:
-        for name in names:
-            try:
-                move(self._staging / name, self._home.inbox, name, "again")
-            except FileNotFoundError:
-                # A repeated try after ENOSPC: this one had been renamed already.
-                continue
+        # Those that are gone had been renamed before: this is a repeated try after ENOSPC.
+        move_all(self._staging, self._home.inbox, names, "again")
         step("intake.published")
         sync_folder(self._home.inbox)
         step("intake.synced")
