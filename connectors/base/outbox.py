@@ -7,11 +7,11 @@ still be being written and is left alone until it has been quiet for a while.
 from __future__ import annotations
 
 import codecs
+import heapq
 import logging
 import os
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,7 +100,7 @@ class Outbox:
         self._clock = clock
         self._monotonic = monotonic
         self._logger = logger or logging.getLogger(f"connector.{name}")
-        self._listed: deque[str] = deque()
+        self._listed: list[tuple[int, str]] = []  # a heap: the first few of 100,000 need no sorting of all
         self._parked: dict[str, _Parked] = {}
         self._unreadable: set[str] = set()
 
@@ -152,10 +152,10 @@ class Outbox:
                     found.append((status.st_ctime_ns, name))
         finally:
             os.close(folder_fd)
-        found.sort()
+        heapq.heapify(found)
         self._parked = {name: parked for name, parked in self._parked.items() if name in still_there}
         self._unreadable &= still_there
-        self._listed = deque(name for _, name in found)
+        self._listed = found
 
     def _open_folder(self) -> int:
         try:
@@ -168,7 +168,7 @@ class Outbox:
         """Take up to `most` of the files that the last scan listed, in order of arrival."""
         taken: list[Claimed] = []
         while self._listed and len(taken) < most:
-            judged = self._judge(self._listed.popleft())
+            judged = self._judge(heapq.heappop(self._listed)[1])
             if judged is not None:
                 taken.append(judged)
         if not taken:
