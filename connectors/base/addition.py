@@ -44,11 +44,12 @@ class Fill:
 
 @dataclass(frozen=True)
 class Added:
-    """What was written, and what is left to do."""
+    """What was written, and what is left to do. `taken`: the name that it would have had, were it free."""
 
     name: str
     text: str
     fill: tuple[Fill, ...]
+    taken: str = ""
 
 
 def add(home: Home, type_name: str, options: Mapping[str, str], name: str | None = None) -> Added:
@@ -60,7 +61,8 @@ def add(home: Home, type_name: str, options: Mapping[str, str], name: str | None
     config = _current(home)
     declared = declaration_of(load_class(type_name, home.root)).options
     taken = {entry.name.lower() for entry in config.entries}
-    name = check_name(name) if name else _free_name(type_name, taken)
+    plain = "" if name else _plain_name(type_name)
+    name = check_name(name) if name else _free_name(plain, taken)
     if name.lower() in taken:
         raise ConfigError(f"there is a connector {name} already", hint="choose another one: --name NAME")
     dotenv = _read(home.env_file)
@@ -72,7 +74,7 @@ def add(home: Home, type_name: str, options: Mapping[str, str], name: str | None
     if env_lines:
         _replace(home.env_file, env_text, 0o600)
     _replace(home.config_file, text, 0o644)
-    return Added(name, entry, tuple(fill))
+    return Added(name, entry, tuple(fill), plain if plain != name else "")
 
 
 def _current(home: Home) -> Config:
@@ -95,14 +97,15 @@ def _is_empty(path: Path) -> bool:
     return data is None or (isinstance(data, dict) and data.get("connectors", 0) is None)
 
 
-def _free_name(type_name: str, taken: set[str]) -> str:
+def _plain_name(type_name: str) -> str:
+    """A type's own, or that of its module or file."""
     base = re.sub(r"[^A-Za-z0-9._-]", "-", Path(type_name).stem if "/" in type_name else type_name.rpartition(".")[2])
-    base = check_name(base.strip("-._")[:60] or "connector")
-    return (
-        base
-        if base.lower() not in taken
-        else next(f"{base}-{number}" for number in range(2, 1000) if f"{base}-{number}".lower() not in taken)
-    )
+    return check_name(base.strip("-._")[:60] or "connector")
+
+
+def _free_name(plain: str, taken: set[str]) -> str:
+    numbered = (f"{plain}-{number}" for number in range(2, 1000))
+    return next(name for name in (plain, *numbered) if name.lower() not in taken)
 
 
 def _values(

@@ -576,7 +576,7 @@ class Connector(ABC):
             send=self.send_message,
             split=self.split,
             files=self.files,
-            pace=self.pace,
+            pace=self.pace if type(self).pace is not Connector.pace else None,
             idempotent=self.sends_once(),
             actions=frozenset(actions),
             parallel=self.parallel_sends,

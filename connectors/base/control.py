@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 from connectors.base.errors import ConnectorError
 from connectors.base.home import Home
+from connectors.base.suspended import is_suspended
 
 Answer = dict[str, Any]
 #: Asked at every pass of the loop until it has an answer.
@@ -28,6 +30,8 @@ Pending = Callable[[], Answer | None]
 
 _MAX_REQUEST_BYTES = 65_536
 _MAX_CONNECTIONS = 16
+#: While an answer is waited for: so often it is looked whether the manager was suspended.
+_LOOK_EVERY_S = 0.5
 
 
 class NotRunning(ConnectorError):
@@ -48,11 +52,7 @@ def request(home: Home, command: str, name: str | None = None, *, timeout_s: flo
         with socket.socket(socket.AF_UNIX) as sock, _short(socket_path(home)) as address:
             sock.settimeout(timeout_s)
             sock.connect(address)
-            sock.sendall(line)
-            with sock.makefile("rb") as answers:
-                data = answers.readline()
-    except TimeoutError as error:
-        raise ConnectorError(f"the manager gave no answer to {command} within {timeout_s:g} s") from error
+            data = _ask(sock, line, command, timeout_s)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise NotRunning(f"no manager runs on {home.root}", hint="start it: connectors run") from error
     except OSError as error:
@@ -63,6 +63,42 @@ def request(home: Home, command: str, name: str | None = None, *, timeout_s: flo
     if not answer.get("ok"):
         raise ConnectorError(str(answer.get("error")), hint=str(answer.get("hint", "")))
     return answer
+
+
+def _ask(sock: socket.socket, line: bytes, command: str, timeout_s: float) -> bytes:
+    """The line of the answer; nothing when the connection was closed. One who is suspended is asked nothing: he would
+    do it when he goes on, long after."""
+    pid = _peer(sock)
+    who = f"the manager (pid {pid})" if pid else "the manager"
+    until = time.monotonic() + timeout_s
+    data = b""
+    if not is_suspended(pid):
+        sock.sendall(line)
+    while not data.endswith(b"\n"):
+        if is_suspended(pid):
+            hint = f"let it go on: kill -CONT {pid}; or end it: kill -KILL {pid}"
+            raise ConnectorError(f"{who} is suspended and does not answer", hint=hint)
+        if (left := until - time.monotonic()) <= 0:
+            hint = f"see logs/manager.log; end it: kill {pid or 'PID'}"
+            raise ConnectorError(f"{who} gave no answer to {command} within {timeout_s:g} s", hint=hint)
+        sock.settimeout(min(left, _LOOK_EVERY_S))
+        try:
+            piece = sock.recv(_MAX_REQUEST_BYTES)
+        except TimeoutError:
+            continue
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def _peer(sock: socket.socket) -> int:
+    """Who listens there; 0 where the kernel does not say (macOS)."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return 0
+    size = struct.calcsize("3i")
+    pid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[0]
+    return pid
 
 
 class ControlServer:

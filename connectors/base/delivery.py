@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from connectors.base.attachments import check_outgoing, copy_outgoing
@@ -261,7 +260,7 @@ class Delivery:
         if row is None or row.state not in (OutState.CLAIMED, OutState.QUEUED, OutState.SENDING):
             self._done(item)
             return None
-        path = self._folder / f"{item.key}.json"
+        path = f"{self._folder}/{item.key}.json"
         try:
             message = self._resolve(row, self._read(item, path))
         except FileNotFoundError:
@@ -292,7 +291,7 @@ class Delivery:
             return None
         return Progress(row, message, row.attempts, row.ambiguous or cut_off)
 
-    def _read(self, item: Item, path: Path) -> OutgoingMessage:
+    def _read(self, item: Item, path: str) -> OutgoingMessage:
         """What the claimed file says now; not parsed again when it is as it was at the claim."""
         known, item.known = item.known, None
         if known is not None and identity(os.stat(path, follow_symlinks=False)) == known[1]:
@@ -527,7 +526,7 @@ _RETRY_HINT = "mend the cause; then `connectors failed retry`"
 _RETURN_HINT = "return True, False or a Receipt from send_message; then look on the platform whether it was sent"
 
 
-def _unfinished(path: Path, max_bytes: int) -> bool:
+def _unfinished(path: str, max_bytes: int) -> bool:
     try:
         return may_be_unfinished(read_regular(path, max_bytes)[0])
     except (OSError, BadMessage):

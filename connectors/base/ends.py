@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +62,8 @@ class Ends:
         self._redact = redact
         self._logger = logger
         self._sending = home.sending(name)
+        self._sent = home.sent(name)
+        self._staging = home.staging(name)
 
     # ── receipts ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -81,26 +84,23 @@ class Ends:
 
     def _publish_receipt(self, receipt: Receipt) -> Path:
         """Repeatable: a claim has one receipt."""
-        modes, staging = self._home.modes, self._home.staging(self._name)
-        for path in self._receipt_paths(receipt.file, receipt.key):
+        modes = self._home.modes
+        for name in _receipt_names(receipt.file, receipt.key):
             try:
                 return publish(
-                    receipt.to_bytes(), staging, path.parent, path.name, receipt.key,
+                    receipt.to_bytes(), self._staging, self._sent, name, receipt.key,
                     mode=modes.file, gid=modes.gid, exact=True,
                 )  # fmt: skip
             except FileExistsError:
+                path = self._sent / name
                 if read_json(path).get("key") == receipt.key:
-                    sync_folder(path.parent)
+                    sync_folder(self._sent)
                     return path
         raise FileExistsError(f"{receipt.file} and its name with the key are both taken in sent/")
 
-    def _receipt_paths(self, file: str, key: str) -> tuple[Path, Path]:
-        plain = self._home.sent(self._name) / fit_name(file, key)
-        return plain, plain.with_name(f"{plain.stem}~{key}{plain.suffix}")
-
     def find_receipt(self, row: OutRow) -> Path | None:
         """The receipt that this claim wrote, found by its key."""
-        paths = self._receipt_paths(row.file, row.key)
+        paths = (self._sent / name for name in _receipt_names(row.file, row.key))
         return next((path for path in paths if read_json(path).get("key") == row.key), None)
 
     def read_receipt(self, row: OutRow) -> Receipt | None:
@@ -110,10 +110,11 @@ class Ends:
 
     def discard(self, key: str) -> None:
         """Delete the claimed file and the private copies of its attachments."""
-        (self._sending / f"{key}.json").unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._sending}/{key}.json")
         for n in itertools.count():
             try:
-                (self._sending / f"{key}.file{n}").unlink()
+                os.unlink(f"{self._sending}/{key}.file{n}")
             except FileNotFoundError:
                 return
 
@@ -223,7 +224,7 @@ class Ends:
             try:
                 publish(
                     data,
-                    self._home.staging(self._name),
+                    self._staging,
                     target.parent,
                     target.name,
                     reason.key,
@@ -256,3 +257,11 @@ class Ends:
             metadata={"delivery": {**reason.to_dict(), "file": name, "status": "failed"}},
         )
         self._intake.accept([event], exempt=True)
+
+
+def _receipt_names(file: str, key: str) -> Iterator[str]:
+    """The names that a receipt may have: the outgoing's own, or with the key where another receipt took that."""
+    plain = fit_name(file, key)
+    yield plain
+    stem, suffix = os.path.splitext(plain)
+    yield f"{stem}~{key}{suffix}"

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from connectors.base import queries
+from connectors.base import dropped, queries
 from connectors.base.errors import BadMessage
 from connectors.base.files import read_json, read_regular
 from connectors.base.home import Home
+from connectors.base.logbook import visible
 from connectors.base.outcome import outcome_of
 from connectors.base.readers import (
     Event,
@@ -55,11 +56,38 @@ class Life:
 
 
 def explain(home: Home, wanted: str) -> tuple[list[Life], list[str]]:
-    """Every event and outgoing that `wanted` names (an id, a claim's key, a file name), and where was looked."""
+    """Every event and outgoing that `wanted` names (an id, a claim's key, a file name), and where was looked.
+
+    When it names none: what was dropped of a sender or a conversation with this id, or by an instance of this name,
+    the newest first.
+    """
     name = os.path.basename(wanted) if wanted.endswith(".json") else ""
-    lives = [*_events(home, wanted, name), *_outgoings(home, wanted, name)]
+    lives = [*_events(home, wanted, name), *_outgoings(home, wanted, name)] or list(_drops(home, wanted))
     places = ["messages/inbox", "messages/claimed", "messages/outbox", "messages/failed"]
-    return lives, [*places, *(f"state/{instance}/store.db" for instance in queries.stores(home))]
+    stores = (f"state/{instance}/store.db" for instance in queries.stores(home))
+    return lives, [*places, *stores, *(f"state/{name}/{dropped.FILE}" for name in dropped.instances(home))]
+
+
+def _drops(home: Home, wanted: str) -> Iterator[Life]:
+    for instance in dropped.instances(home):
+        for drop in reversed(dropped.read(home, instance)):
+            if wanted not in (instance, drop.conversation_id, drop.sender_id) or not wanted:
+                continue
+            facts = {
+                "sender": visible(dropped.named(drop.sender_id, drop.sender_name)),
+                "conversation": visible(dropped.named(drop.conversation_id, drop.conversation_name)),
+                "to let it in": visible(drop.key),
+            }
+            times = {"the first one": drop.first, "the last one": drop.last} if drop.count > 1 else {"it": drop.last}
+            moments = tuple(Moment(_iso(at), f"{which} was dropped") for which, at in times.items())
+            yield Life(
+                "drop",
+                drop.conversation_id if wanted == instance else wanted,
+                instance,
+                f"not let in, {drop.count} times: {drop.reason}" if drop.count > 1 else f"not let in: {drop.reason}",
+                moments=moments,
+                facts={label: text for label, text in facts.items() if text},
+            )
 
 
 # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────

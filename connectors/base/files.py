@@ -40,7 +40,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         os.close(fd)
 
 
-def write_new(path: Path, data: bytes, mode: int = 0o600, gid: int = -1) -> None:
+def write_new(path: str | Path, data: bytes, mode: int = 0o600, gid: int = -1) -> None:
     """Create `path` with `data`, durable itself (its folder entry is not). Removes what it began on any failure."""
     write_all_new([(path, data)], mode, gid)
 
@@ -155,19 +155,19 @@ def publish(
 
     `exact=True` raises FileExistsError where the name is taken.
     """
-    staged = staging / f"{key}.{secrets.token_hex(4)}.tmp"
+    staged = f"{staging}/{key}.{secrets.token_hex(4)}.tmp"
     write_new(staged, data, mode, gid)
     try:
         if exact:
-            path = folder / name
+            path = f"{folder}/{name}"
             _rename_exclusive(staged, path)
         else:
-            path = move(staged, folder, name, key)
+            path = _move(staged, folder, name, key)
     except BaseException:
-        staged.unlink(missing_ok=True)
+        _unlink([staged])
         raise
     sync_folder(folder)
-    return path
+    return Path(path)
 
 
 def move_exact(source: Path, target: Path) -> None:

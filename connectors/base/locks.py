@@ -9,6 +9,7 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -32,9 +33,15 @@ class Lock:
         self._inode = 0
 
     def acquire(self, timeout_s: float = 0.0) -> None:
-        """Raises InstanceLocked, naming the holder, when it is not free within `timeout_s`."""
+        """Raises InstanceLocked, naming the holder, when it is not free within `timeout_s`. A wait is logged."""
         try:
-            self._lock.acquire(timeout=timeout_s, poll_interval=0.05)
+            take_or_say(
+                self._lock,
+                timeout_s,
+                lambda: _log.info(
+                    "%s is in use by %s: waiting up to %g s for its end", self._what, self.holder(), timeout_s
+                ),
+            )
         except Timeout:
             raise InstanceLocked(
                 f"{self._what} is in use by {self.holder()}", hint="stop that process first, or wait for its end"
@@ -65,6 +72,17 @@ class Lock:
     @property
     def _note(self) -> Path:
         return self.path.with_name(self.path.name + ".holder")
+
+
+def take_or_say(lock: FileLock, timeout_s: float, say: Callable[[], None]) -> None:
+    """Take the lock; when it is not free, `say` so before the wait. Raises filelock's Timeout."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if timeout_s <= 0:
+            raise
+        say()
+        lock.acquire(timeout=timeout_s, poll_interval=0.05)
 
 
 def credential_lock(kind: str, value: str) -> Lock | None:

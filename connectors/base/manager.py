@@ -21,6 +21,7 @@ from connectors.base import config as configuration
 from connectors.base import files
 from connectors.base.errors import ConfigError, InstanceLocked
 from connectors.base.home import Home, check_name
+from connectors.base.locks import take_or_say
 from connectors.base.process import Child
 from connectors.base.registry import CONNECTOR_REGISTRY, load_class
 from connectors.base.reload import FileWatch
@@ -88,7 +89,7 @@ class ConnectorManager:
         """
         occupy_standard_descriptors()
         self.home.make_common()
-        with self._home_lock():
+        with self._home_lock(say or log.info):
             self._supervisor = Supervisor(
                 Setup(
                     home=self.home,
@@ -146,22 +147,22 @@ class ConnectorManager:
         return load
 
     @contextmanager
-    def _home_lock(self) -> Iterator[None]:
-        """One manager per home. Raises InstanceLocked, which names the other one."""
-        lock = FileLock(self.home.state / "manager.lock", timeout=self.workings.lock_wait_s, mode=0o600)
+    def _home_lock(self, say: Callable[[str], None]) -> Iterator[None]:
+        """One manager per home. Raises InstanceLocked, which names the other one; a wait for its end is told."""
+        lock, wait_s = FileLock(self.home.state / "manager.lock", mode=0o600), self.workings.lock_wait_s
         try:
-            lock.acquire()
+            take_or_say(lock, wait_s, lambda: say(f"{self._other()}: waiting up to {wait_s:g} s for it to end"))
         except Timeout:
-            holder = files.read_json(self.home.state / "manager.json")
-            who = f" (pid {holder['pid']}, since {holder.get('started_at')})" if holder.get("pid") else ""
-            raise InstanceLocked(
-                f"another manager{who} runs on {self.home.root}",
-                hint="see it: connectors status; end it: connectors stop",
-            ) from None
+            raise InstanceLocked(self._other(), hint="see it: connectors status; end it: connectors stop") from None
         try:
             yield
         finally:
             lock.release()
+
+    def _other(self) -> str:
+        holder = files.read_json(self.home.state / "manager.json")
+        who = f" (pid {holder['pid']}, since {holder.get('started_at')})" if holder.get("pid") else ""
+        return f"another manager{who} runs on {self.home.root}"
 
 
 def _as_written(path: Path) -> list[dict[str, Any]]:

@@ -178,7 +178,7 @@ class Outbox:
         claimed = []
         for claim in taken:
             try:
-                os.rename(self.folder / claim.file, self._sending / f"{claim.key}.json")
+                os.rename(f"{self.folder}/{claim.file}", f"{self._sending}/{claim.key}.json")
             except FileNotFoundError:
                 # Its writer took it back: a deleted file is a cancelled one.
                 self._store.forget_outgoing(claim.key)
@@ -206,13 +206,13 @@ class Outbox:
 
     def _judge(self, name: str) -> Claimed | None:
         """What the file is; None when it is left alone for now, or gone."""
-        path = self.folder / name
+        path = f"{self.folder}/{name}"
         try:
             data, status = read_regular(path, self._max_bytes)
         except FileNotFoundError:
             return None
         except BadMessage as error:
-            return None if path.is_symlink() else self._claimed(name, None, error)
+            return None if os.path.islink(path) else self._claimed(name, None, error)
         except OSError as error:
             if name not in self._unreadable:
                 self._unreadable.add(name)
@@ -244,7 +244,7 @@ class Outbox:
 
     def _read_again(self, claim: Claimed) -> Claimed:
         """Between judging and renaming another writer may have replaced the file: what was renamed is what counts."""
-        path = self._sending / f"{claim.key}.json"
+        path = f"{self._sending}/{claim.key}.json"
         try:
             if claim.message is None or identity(os.stat(path, follow_symlinks=False)) == claim.identity:
                 return claim
@@ -269,7 +269,7 @@ def _row(claim: Claimed) -> Claim:
     )
 
 
-def read_outgoing(path: Path, max_bytes: int) -> OutgoingMessage:
+def read_outgoing(path: str | Path, max_bytes: int) -> OutgoingMessage:
     """Raises FileNotFoundError when it was cancelled, BadMessage when it is no outgoing."""
     data, _ = read_regular(path, max_bytes)
     return parse_outgoing(data)

@@ -18,6 +18,7 @@ from connectors.base.files import read_json
 from connectors.base.home import Home
 from connectors.base.readers import consumer_folders, event_files
 from connectors.base.settings import Config
+from connectors.base.suspended import is_suspended
 
 #: The manager's words for a process that is not there. Every other word is a live one's, or of one that was killed.
 _OVER = frozenset({"backoff", "fatal", "exited", "stopped"})
@@ -84,6 +85,8 @@ def overview(home: Home) -> Overview:
         problems.append("there is no connectors.yml: connectors init makes one")
     elif not running and any(entry.enabled for entry in config.entries) and not _all_final(instances):
         problems.append("no manager runs: connectors run")
+    if running and is_suspended(manager["pid"]):
+        problems.append(f"the manager is suspended (SIGSTOP): kill -CONT {manager['pid']}")
     if (full := _full_disk(home, config)) is not None:
         problems.append(full)
     mail = {
@@ -104,15 +107,6 @@ def _full_disk(home: Home, config: Config) -> str | None:
     if free >= least:
         return None
     return f"the disk is full: {free} bytes are free, {least} are needed; nothing is received until there is room"
-
-
-def _is_frozen(pid: object) -> bool:
-    """Whether the process is suspended (SIGSTOP, a debugger): it lives, and does nothing. proc(5), field 3."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return text.rpartition(")")[2].split()[:1] in (["T"], ["t"])
 
 
 def is_locked(path: Path) -> bool:
@@ -148,7 +142,7 @@ def _view(home: Home, name: str, kind: str, *, enabled: bool, broken: bool, runn
     data = read_json(home.state_dir(name) / "status.json")
     alive = is_locked(home.state_dir(name) / "lock")
     state = _state(str(data.get("state", "")), alive=alive, enabled=enabled, running=running)
-    if alive and _is_frozen(data.get("pid")):
+    if alive and is_suspended(data.get("pid")):
         state = "suspended"
     error = data.get("last_error") if isinstance(data.get("last_error"), dict) else None
     problem = _problem(state, broken=broken, error=error, note=data.get("note"))

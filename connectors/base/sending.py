@@ -24,7 +24,8 @@ class Sending:
     actions: frozenset[str] = frozenset({"send"})
     parallel: int = 1
     files: Callable[[OutgoingMessage], list[list[Attachment]]] = lambda message: [list(message.attachments)]
-    pace: Callable[[OutgoingMessage], float] = lambda message: 0.0  #: in how many seconds this part may be sent
+    #: In how many seconds this part may be sent. None: at once, always.
+    pace: Callable[[OutgoingMessage], float] | None = None
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Sender:
 
     def wait_s(self, progress: Progress, parts: list[PartRow]) -> float:
         """In how many seconds the platform's pace allows the next part."""
-        return self._sending.pace(self._piece(progress, parts))
+        return self._sending.pace(self._piece(progress, parts)) if self._sending.pace is not None else 0.0
 
     def send(self, progress: Progress, parts: list[PartRow]) -> None:
         """Send what was not sent yet. Raises what `send_message` raises, WrongReturn, and Paced between two parts.

@@ -51,7 +51,7 @@ class Box:
         split: Callable[[OutgoingMessage], list[str]] = lambda message: [message.text],
         parallel: int = 1,
         files: Callable[[OutgoingMessage], list[list[Attachment]]] = lambda message: [list(message.attachments)],
-        pace: Callable[[OutgoingMessage], float] = lambda message: 0.0,
+        pace: Callable[[OutgoingMessage], float] | None = None,
         clocks: Clocks | None = None,
         modes: Modes | None = None,
         name: str = NAME,

@@ -122,6 +122,17 @@ def test_a_background_child_that_keeps_the_output_open_delays_nothing_for_long(b
     os.kill(int(out.text), signal.SIGKILL)
 
 
+@pytest.mark.parametrize("status", [0, 3])
+def test_what_a_command_that_has_ended_leaves_running_is_left_alone(box: Home, tmp_path: Path, status: int) -> None:
+    drop(box, event("a"))
+    script = f"(sleep 600 & echo $! >{tmp_path}/child); echo answer; exit {status}"
+    assert run_once(box, *sh(script), timeout_s=60, max_attempts=1) == (status != 0)
+    assert [out.text for out in outgoings(box)] == ([] if status else ["answer"])
+    child = int((tmp_path / "child").read_text())
+    assert not _is_gone(child)
+    os.kill(child, signal.SIGKILL)
+
+
 @pytest.mark.parametrize(
     ("output", "texts"),
     [

@@ -15,6 +15,7 @@ import pytest
 from connectors.base.alerts import Alert, Alerter
 from connectors.base.secrets import Redactor
 from connectors.base.settings import Alerts
+from tests.commands.program import manager
 from tests.helpers import wait_for
 
 CANARY = "canary-91be-secret"
@@ -212,3 +213,59 @@ def test_a_url_that_fails_is_logged_without_the_url(
     assert "answered 500" in text
     assert "cannot be called: ConnectError" in text
     assert "t0ken" not in text
+
+
+_HANGING = """
+from pathlib import Path
+
+from connectors.base.connector import Connector
+
+
+class Hanging(Connector):
+    connector_type = "hanging"
+    send_stall_s = 0.2
+
+    def connect(self):
+        pass
+
+    def disconnect(self):
+        pass
+
+    def run_loop(self):
+        while not self.wait(0.02):
+            with open("ticks", "a") as ticks:
+                ticks.write(".")
+
+    def send_message(self, msg):
+        while not Path(msg.text).exists() and not self.wait(0.02):
+            pass
+        return True
+"""
+
+
+def test_a_send_that_hangs_makes_one_alert_not_one_at_every_look(home: Path) -> None:
+    """A look is made five times in `send_stall_s`, here every 0.04 s."""
+    (home / "hanging.py").write_text(_HANGING)
+    (home / "connectors.yml").write_text(
+        f"alerts:\n  command: {recorder(home)}\n  on: [stall]\n  min_interval_s: 0\n"
+        "connectors:\n  - name: slow\n    type: ./hanging.py\n"
+    )
+    ticks, outbox = home / "ticks", home / "messages" / "outbox" / "slow"
+
+    def texts() -> list[str]:
+        return [found["stdin"]["text"] for found in got(home)]
+
+    with manager(home):
+        for name in ("one", "two"):
+            before = len(texts())
+            (outbox / f"{name}.json").write_text(json.dumps({"conversation_id": "C", "text": str(home / name)}))
+            wait_for(lambda before=before: len(texts()) > before, deadline_s=60)  # type: ignore[misc]  # binds it now
+            seen = ticks.stat().st_size
+            wait_for(lambda seen=seen: ticks.stat().st_size > seen + 50, deadline_s=60)  # type: ignore[misc]
+            assert len(texts()) == before + 1
+            (home / name).touch()
+            wait_for(lambda name=name: not (outbox / f"{name}.json").exists())  # type: ignore[misc]
+    assert [text.partition(" for more than ")[0] for text in texts()] == [
+        f"send_message has been busy with {name}.json" for name in ("one", "two")
+    ]
+    assert all(text.endswith(" for more than 0.2 s") for text in texts())

@@ -54,6 +54,20 @@ def test_a_lock_that_is_held_elsewhere_is_refused_and_the_holder_named(tmp_path:
         assert f"process {process.pid}" in lock.holder()
 
 
+def test_who_waits_for_a_lock_says_so_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    lock = Lock(tmp_path / "lock", "instance a")
+    with held_elsewhere(tmp_path / "lock") as process:
+        with pytest.raises(InstanceLocked):
+            lock.acquire()
+        assert caplog.messages == []
+        with pytest.raises(InstanceLocked):
+            lock.acquire(0.1)
+    (said,) = caplog.messages
+    assert said.startswith(f"instance a is in use by process {process.pid} (since ")
+    assert said.endswith(": waiting up to 0.1 s for its end")
+
+
 def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
     lock = Lock(tmp_path / "lock", "instance a")
     with held_elsewhere(tmp_path / "lock") as process:

@@ -288,6 +288,21 @@ def test_a_second_manager_on_one_home_is_refused_and_names_the_first(home: Path,
     assert len(started(home, "a")) == 1
 
 
+def test_a_second_manager_says_at_once_that_it_waits_and_starts_when_the_first_has_ended(
+    home: Path, start: Start
+) -> None:
+    write_config(home, {"name": "a"})
+    first = start()
+    pid = first.pid("a")
+    second = start(workings={"lock_wait_s": 60})
+    second.expect(f"another manager (pid {first.process.pid}, since ")
+    second.expect(f") runs on {home}: waiting up to 60 s for it to end")
+    first.process.terminate()
+    wait_for(lambda: len(started(home, "a")) == 2)
+    assert gone(pid)
+    assert second.process.poll() is None
+
+
 def test_two_managers_in_one_process_exclude_each_other_too(home: Path) -> None:
     manager, other = (ConnectorManager(home, workings=Workings(entry=ENTRY, lock_wait_s=0.1)) for _ in range(2))
     manager.add_connector("a", TYPE, {"grandchild": False})

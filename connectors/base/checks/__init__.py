@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from connectors.base import config as configuration
@@ -14,11 +14,15 @@ from connectors.base.settings import Config
 
 __all__ = ["Finding", "Level", "Look", "examine"]
 
+Check = Callable[[Look], Iterator[Finding]]
+
 _log = logging.getLogger("connectors.doctor")
 
 
-def examine(home: Home, *, clock: Callable[[], float] = time.time) -> list[Finding]:
-    """Every finding, the errors first."""
+def examine(
+    home: Home, *, clock: Callable[[], float] = time.time, checks: Sequence[Check] | None = None
+) -> list[Finding]:
+    """Every finding, the errors first. `checks`: by default all that there are."""
     from connectors.base.checks import machine, mail, platforms, processes, setup, tree
 
     config = configuration.load(home) if home.config_file.exists() else Config(file=home.config_file)
@@ -26,13 +30,14 @@ def examine(home: Home, *, clock: Callable[[], float] = time.time) -> list[Findi
         config, _ = configuration.check_options(config, home)
     look = Look(home, config, clock())
     found: list[Finding] = []
-    for check in (*setup.CHECKS, *tree.CHECKS, *machine.CHECKS, *processes.CHECKS, *mail.CHECKS, *platforms.CHECKS):
+    every = (*setup.CHECKS, *tree.CHECKS, *machine.CHECKS, *processes.CHECKS, *mail.CHECKS, *platforms.CHECKS)
+    for check in every if checks is None else checks:
         found += _guarded(check, look)
     order = list(Level)
     return sorted(found, key=lambda finding: order.index(finding.level))
 
 
-def _guarded(check: Callable[[Look], Iterator[Finding]], look: Look) -> Iterator[Finding]:
+def _guarded(check: Check, look: Look) -> Iterator[Finding]:
     """One check that fails must not hide what the others find."""
     try:
         yield from check(look)
@@ -42,6 +47,7 @@ def _guarded(check: Callable[[Look], Iterator[Finding]], look: Look) -> Iterator
             Level.WARNING, "access", f"cannot look: {error.strerror}", where, "run the doctor as the connectors' user"
         )
     except Exception as error:  # noqa: BLE001 - the finding carries it, and the traceback is logged
-        _log.exception("%s failed", check.__name__)
-        what = f"the check {check.__name__.strip('_')} failed: {type(error).__name__}: {error}"
+        name = check.__name__.strip("_")
+        _log.exception("%s could not end", name)
+        what = f'the doctor could not end its check "{name}": {type(error).__name__}: {error}'
         yield replace(Finding(Level.WARNING, "doctor", what, "", "report this"), where=str(look.home.root))
