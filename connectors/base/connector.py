@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 SLOW_SCAN_S = 15.0
 #: After a stop: so long for run_loop, the send in hand and disconnect together; the manager kills after 10 s.
 STOP_GRACE_S = 8.0
-#: A call of send_message that takes longer than this is reported: nothing else of its conversation is sent meanwhile.
-STALL_S = 300.0
 _NOT_FETCHED = "not fetched: the connector was stopped"
 
 
@@ -59,6 +57,8 @@ class Connector(ABC):
     actions: ClassVar[Sequence[Any]] = ()
     #: How many threads may be in `send_message` at once (each in another conversation).
     parallel_sends: ClassVar[int] = 1
+    #: A call of `send_message` that takes longer is reported: nothing else of its conversation is sent meanwhile.
+    send_stall_s: ClassVar[float] = 300.0
 
     def __init__(self, name: str, seed_home: str | os.PathLike[str], config: dict[str, Any] | None = None) -> None:
         self.name = name
@@ -458,7 +458,7 @@ class Connector(ABC):
 
     def _guard(self, bell: int) -> None:
         """After a stop: end the process when run_loop, the send in hand or disconnect do not end by themselves."""
-        while not select.select([bell], [], [], STALL_S / 5)[0]:
+        while not select.select([bell], [], [], self.send_stall_s / 5)[0]:
             self._look_for_a_stall()
         os.close(bell)
         self.stop()
@@ -473,9 +473,9 @@ class Connector(ABC):
 
     def _look_for_a_stall(self) -> None:
         since = self._runtime.delivery.longest_send() if self._runtime is not None else None
-        if since is not None and since != self._stalled and time.monotonic() - since[0] > STALL_S:
+        if since is not None and since != self._stalled and time.monotonic() - since[0] > self.send_stall_s:
             self._stalled = since
-            self.report_stall(f"send_message has been busy with {since[1]} for more than {STALL_S:g} s")
+            self.report_stall(f"send_message has been busy with {since[1]} for more than {self.send_stall_s:g} s")
 
     def report_stall(self, text: str) -> None:
         """Say that the platform's connection is up and nothing comes through; the operator may want an alert."""

@@ -81,7 +81,7 @@ class Delivery:
             ends,
             policy=policy,
             limits=limits,
-            idempotent=sending.idempotent,
+            once=sending.once,
             clock=clock,
             on_event=on_event,
             logger=self._logger,
@@ -286,7 +286,7 @@ class Delivery:
             return None
         # Still so after an attempt in this process: the store had no room for how it went.
         cut_off = row.state == OutState.SENDING
-        if cut_off and not self._sending.idempotent and self._policy.on_ambiguous == "hold":
+        if cut_off and not self._sending.once(message) and self._policy.on_ambiguous == "hold":
             self._settle(item, partial(self._ends.bury_row, row, "ambiguous", *HELD, ambiguous=True))
             return None
         return Progress(row, message, row.attempts, row.ambiguous or cut_off)
@@ -304,6 +304,11 @@ class Delivery:
 
     def _resolve(self, row: OutRow, message: OutgoingMessage) -> OutgoingMessage:
         """Fill in what the folder, the claim and the answered event imply. Raises Rejected or BadMessage."""
+        if message.connector_instance not in ("", self._name):
+            raise Rejected(
+                f"connector_instance says {message.connector_instance!r}, and the file lay in outbox/{self._name}/",
+                hint=f"put it into outbox/{message.connector_instance}/, or correct or leave out connector_instance",
+            )
         changes: dict[str, Any] = {"connector_instance": self._name}
         if "id" not in message.model_fields_set:
             changes["id"] = row.key
@@ -435,7 +440,7 @@ class Delivery:
         text = str(error) or type(error).__name__
         progress.cut_off = progress.cut_off or ambiguous
         attempts = progress.attempts - (1 if after_s is not None else 0)
-        if ambiguous and not self._sending.idempotent and self._policy.on_ambiguous == "hold":
+        if ambiguous and not self._sending.once(progress.message) and self._policy.on_ambiguous == "hold":
             self._settle(item, partial(self._bury_progress, progress, "ambiguous", *HELD))
             return
         if attempts >= self._policy.max_attempts:

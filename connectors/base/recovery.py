@@ -47,7 +47,7 @@ class Recovery:
         *,
         policy: DeliveryPolicy,
         limits: Limits,
-        idempotent: bool,
+        once: Callable[[OutgoingMessage], bool],
         clock: Callable[[], float],
         on_event: Callable[..., None],
         logger: logging.Logger,
@@ -59,7 +59,7 @@ class Recovery:
         self._ends = ends
         self._policy = policy
         self._limits = limits
-        self._idempotent = idempotent
+        self._once = once
         self._clock = clock
         self._on_event = on_event
         self._logger = logger
@@ -135,20 +135,22 @@ class Recovery:
                 self._store.update_outgoing(row.key, state=OutState.SENT, result=receipt.name)
                 self._ends.discard(row.key)
                 return None
-            if not self._survives_a_death(row):
+            message = self._read(row)
+            if not self._survives_a_death(row, ambiguous=message is None or not self._once(message)):
                 return None
         # The clock may have stepped back since: never wait longer than the wait that was set.
         wait = min(max(0.0, row.next_at - self._clock()), row.wait_s) if row.state == OutState.QUEUED else 0.0
-        try:
-            path = self._folder / f"{row.key}.json"
-            return Recovered(row, read_outgoing(path, self._limits.message_max_bytes), wait)
-        except (BadMessage, OSError):
-            return Recovered(row, None, wait)
+        return Recovered(row, self._read(row), wait)
 
-    def _survives_a_death(self, row: OutRow) -> bool:
+    def _read(self, row: OutRow) -> OutgoingMessage | None:
+        try:
+            return read_outgoing(self._folder / f"{row.key}.json", self._limits.message_max_bytes)
+        except (BadMessage, OSError):
+            return None
+
+    def _survives_a_death(self, row: OutRow, *, ambiguous: bool) -> bool:
         """The process died inside the send of `row`. False when that makes it a dead letter."""
         deaths = row.deaths + 1
-        ambiguous = not self._idempotent
         self._store.update_outgoing(
             row.key,
             durable=True,

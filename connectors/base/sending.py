@@ -13,6 +13,9 @@ from connectors.base.message import Attachment, OutgoingMessage, Receipt, utc_no
 from connectors.base.steps import step
 from connectors.base.store import OutRow, PartRow, Store
 
+#: Doing these again changes nothing: never ambiguous.
+REPEATABLE = frozenset({"edit", "delete", "react", "typing", "fetch"})
+
 
 @dataclass(frozen=True)
 class Sending:
@@ -26,6 +29,10 @@ class Sending:
     files: Callable[[OutgoingMessage], list[list[Attachment]]] = lambda message: [list(message.attachments)]
     #: In how many seconds this part may be sent. None: at once, always.
     pace: Callable[[OutgoingMessage], float] | None = None
+
+    def once(self, message: OutgoingMessage) -> bool:
+        """Whether doing it again changes nothing: the platform knows its key, or the action is of that kind."""
+        return self.idempotent or message.action in REPEATABLE
 
 
 @dataclass
@@ -76,7 +83,7 @@ class Sender:
 
     def is_ambiguous(self, progress: Progress) -> bool:
         """Whether it may have been sent twice: a cut-off send counts where the platform knows no repetition."""
-        return progress.untold or (progress.cut_off and not self._sending.idempotent)
+        return progress.untold or (progress.cut_off and not self._sending.once(progress.message))
 
     def parts(self, row: OutRow, message: OutgoingMessage) -> list[PartRow]:
         """The parts as they were split at the first attempt; empty when it goes in one piece."""

@@ -15,7 +15,10 @@ def add(
     type_name: Annotated[str, typer.Argument(metavar="TYPE", help="What `connectors types` lists.")],
     options: Annotated[list[str] | None, typer.Argument(metavar="OPTION=VALUE", help="Options of the type.")] = None,
     seed_home: SeedHome = HERE,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Its name. Default: the type's.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Its name. Default: the type's, with a number if that is taken."),
+    ] = None,
 ) -> None:
     """Comments stay. A secret goes into .env: one that is required and not given gets a line there, to be filled in. A
     running manager starts the connector as soon as all is there.
@@ -32,6 +35,8 @@ def add(
     added = append(home, type_name, given, name)
     say(f"added to {home.config_file.name}:")
     say(added.text.removesuffix("\n"))
+    if added.taken:
+        say(f"its name is {added.name}: there is a connector {added.taken} already; --name NAME picks another")
     for fill in added.fill:
         say(f"fill in {home.env_file.name}: {fill.variable}  {fill.description}".rstrip())
         if fill.help:

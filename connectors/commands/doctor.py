@@ -11,6 +11,8 @@ from connectors.commands.arguments import HERE, AsJson, SeedHome
 from connectors.commands.output import print_json, prose, say
 
 _STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
+#: Of one finding, on a terminal.
+_MOST_LINES = 4
 
 
 def doctor(seed_home: SeedHome = HERE, as_json: AsJson = False) -> None:
@@ -27,7 +29,7 @@ def doctor(seed_home: SeedHome = HERE, as_json: AsJson = False) -> None:
         print_json([asdict(finding) for finding in found])
     else:
         for finding in found:
-            prose(f"{finding.level:<8}", finding.what, _STYLES[finding.level])
+            prose(f"{finding.level:<8}", finding.what, _STYLES[finding.level], most_lines=_MOST_LINES)
             say(f"        at:  {finding.where}")
             say(f"        fix: {finding.fix}")
         counts = [f"{levels[level]} {level}{'s' if levels[level] != 1 else ''}" for level in ("error", "warning")]

@@ -35,13 +35,16 @@ def list_(seed_home: SeedHome = HERE, instance: Instance = None, kind: Kind = No
     if not letters and sys.stdout.isatty():
         say("no dead letters")
         return
-    table(
+    shortened = table(
         ("KEY", "FAILED", "INSTANCE", "CLASS", "REASON"),
         [
             (letter.key or letter.file, age(letter.failed_at), letter.instance or "-", letter.kind, _why(letter))
             for letter in letters
         ],
+        one_line=True,
     )
+    if shortened:
+        say("all of it: connectors failed show KEY")
 
 
 @app.command()

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from inspect import cleandoc
 from typing import Annotated, Any, NoReturn
@@ -33,6 +34,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "types": "List the connector types, or the options of one.",
         "env": "List the variables that the connectors need.",
         "validate": "Check connectors.yml and .env.",
+        "pair": "Decide who may write directly: list, approve, deny, revoke.",
         "doctor": "Check machine and home; say how to fix what is wrong.",
     },
     "For agents": {
@@ -49,14 +51,25 @@ SECTIONS: dict[str, dict[str, str]] = {
         "explain": "Tell the whole life of one event or outgoing.",
         "failed": "List, show, retry or drop dead letters.",
         "replay": "Put a kept event back into the inbox.",
+        "fetch": "Fetch the files that an event lacks.",
         "prune": "Delete what need not be kept any longer.",
     },
 }
 VERBS = {verb: text for verbs in SECTIONS.values() for verb, text in verbs.items()}
 
 
+#: Nobody reads the output any longer (`| head -1`): 128 + SIGPIPE, as a shell says of what that signal ended.
+READER_GONE = 141
+
+
 class Verbs(TyperGroup):
     """The verbs, each imported when it is used."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise typer.Exit(READER_GONE) from None
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer.Context is its own
         return list(VERBS)
@@ -100,7 +113,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     subcommand_metavar="VERB …",
-    epilog="Every verb takes --seed-home FOLDER (default: MAILBOX_HOME, else .) and --help.",
+    epilog="Every verb takes --help, and --seed-home FOLDER ($MAILBOX_HOME, else .).",
 )
 
 
@@ -131,7 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who read has seen enough (`| head`); the interpreter's own flush at exit must not fail again.
+        code = READER_GONE
+        # The interpreter's own flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
 
@@ -153,7 +167,8 @@ def _call(arguments: Sequence[str] | None) -> int:
 def _say(text: str, hint: str, code: int) -> int:
     from connectors.commands.output import error_line
 
-    error_line(text, hint)
+    with suppress(BrokenPipeError):  # nobody reads stderr: the exit code tells still
+        error_line(text, hint)
     return code
 
 

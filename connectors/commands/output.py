@@ -30,29 +30,57 @@ def say(text: str = "") -> None:
     print(visible(text, keep="\n"))
 
 
-def prose(label: str, text: str, style: str = "") -> None:
-    """A sentence behind its label; on a terminal wrapped at words, the further lines below the first one's text."""
-    text = visible(text, keep="\n")
-    if sys.stdout.isatty():
-        import shutil
-        import textwrap
+def prose(label: str, text: str, style: str = "", *, most_lines: int = 0, stream: TextIO | None = None) -> None:
+    """A sentence behind its label; on a terminal wrapped at words, the further lines below the first one's text.
 
-        width, indent = shutil.get_terminal_size().columns, " " * len(label)
-        wrap = textwrap.TextWrapper(width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-        lines = []
-        for number, line in enumerate(text.split("\n")):
-            wrap.initial_indent = indent if number else label
-            lines.append(wrap.fill(line) if line.strip() else line)
-        text = "\n".join(lines)[len(label) :]
-    print(paint(label, style) + text)
+    With `most_lines` it has at most so many there, and elsewhere exactly one. `stream`: default stdout.
+    """
+    stream = stream or sys.stdout
+    terminal = stream.isatty()
+    text = visible(text, keep="" if most_lines and not terminal else "\n")
+    if terminal:
+        text = _wrapped(label, text, most_lines)[len(label) :]
+    print(paint(label, style, stream) + text, file=stream)
+
+
+def _wrapped(label: str, text: str, most_lines: int) -> str:
+    """A word that is longer than a line, a path mostly, stays whole to be copied where nothing is cut anyway."""
+    import textwrap
+
+    width, indent = _columns(), " " * len(label)
+    wrap = textwrap.TextWrapper(
+        width, subsequent_indent=indent, break_long_words=most_lines > 0, break_on_hyphens=False
+    )
+    lines: list[str] = []
+    for number, line in enumerate(text.split("\n")):
+        wrap.initial_indent = indent if number else label
+        lines += wrap.wrap(line) if line.strip() else [label if not number else ""]
+    if most_lines and len(lines) > most_lines:
+        lines[most_lines - 1 :] = [lines[most_lines - 1][: width - 2] + " …"]
+    return "\n".join(lines)
+
+
+def cut(text: str, width: int) -> str:
+    """The text, on a terminal cut to so many characters; whole elsewhere."""
+    return f"{text[: width - 1]}…" if sys.stdout.isatty() and len(text) > width else text
+
+
+def room(taken: int) -> int:
+    """How many characters a line of the terminal has besides those."""
+    return max(_columns() - taken, 8)
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def error_line(text: str, hint: str = "") -> None:
     """`error: …` and, below it, what to do; on stderr."""
-    label = paint("error:", "red", sys.stderr)
-    print(f"{label} {visible(text, keep=chr(10))}", file=sys.stderr)
+    prose("error: ", text, "red", stream=sys.stderr)
     if hint and hint not in text:
-        print(f"hint:  {visible(hint, keep=chr(10))}", file=sys.stderr)
+        prose("hint:  ", hint, stream=sys.stderr)
 
 
 def json_text(data: Any, indent: int | None = 2) -> str:
@@ -67,24 +95,50 @@ def print_json(data: Any, indent: int | None = 2) -> None:
     print(json_text(data, indent))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Sequence[str] | None = None) -> None:
-    """Rows with a heading on a terminal; without one, and with tabs, elsewhere. `styles`: a colour for each row."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    styles: Sequence[str] | None = None,
+    *,
+    one_line: bool = False,
+) -> bool:
+    """Rows with a heading on a terminal; without one, and with tabs, elsewhere. `styles`: a colour for each row.
+
+    What does not fit the terminal is cut; only the last column is folded, unless a row is to have `one_line`.
+    Returns whether anything was cut.
+    """
     cells = [[visible(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in cells:
             print("\t".join(cell or "-" for cell in row))
-        return
+        return False
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False)
     grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        # The last one takes what is left; names and numbers are never broken.
-        grid.add_column(column, no_wrap=column is not columns[-1], overflow="fold")
+    natural = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    widths = fitting(natural, console.width)
+    for column, width in zip(columns, widths, strict=True):
+        folded = column is columns[-1] and not one_line
+        grid.add_column(column, no_wrap=not folded, overflow="fold" if folded else "ellipsis", width=width)
     for number, row in enumerate(cells):
         grid.add_row(*map(Text, row), style=(styles[number] or None) if styles else None)
-    Console(highlight=False).print(grid)
+    console.print(grid)
+    return (widths if one_line else widths[:-1]) != (natural if one_line else natural[:-1])
+
+
+def fitting(widths: Sequence[int], columns: int) -> list[int]:
+    """The widths of a table's columns on a terminal that is so wide: the widest gives way first, the last one of
+    equals. Two spaces are between columns.
+    """
+    left = columns - 2 * (len(widths) - 1)
+    found = [min(width, left) for width in widths]
+    while sum(found) > max(left, len(found)):
+        found[max(range(len(found)), key=lambda number: (found[number], number))] -= 1
+    return found
 
 
 def age(moment: object, now: float | None = None) -> str:

@@ -29,6 +29,7 @@ line `hint:  …`.
 | 77 | a credential was refused |
 | 78 | connectors.yml, .env or an argument must be edited |
 | 130 | Ctrl-C |
+| 141 | nobody reads the output any longer: `connectors tail \\| head -1` |
 """
 
 

@@ -17,6 +17,8 @@ _STYLES = {
     "backpressure": "yellow",
     "disabled": "dim",
 }
+#: Of one problem, on a terminal.
+_MOST_LINES = 4
 
 
 def status(seed_home: SeedHome = HERE, as_json: AsJson = False) -> None:
@@ -46,6 +48,7 @@ def _print(found: Overview) -> None:
             [_row(instance) for instance in found.instances],
             [_STYLES.get(instance.state, "") for instance in found.instances],
         )
+    _print_drops(found)
     lines = [*found.problems]
     hints = [""] * len(lines)
     for instance in found.instances:
@@ -55,9 +58,23 @@ def _print(found: Overview) -> None:
     if lines:
         say()
     for line, hint in zip(lines, hints, strict=True):
-        prose("! ", line, "red")
+        prose("! ", line, "red", most_lines=_MOST_LINES)
         if hint:
-            prose("  ", hint)
+            prose("  ", hint, most_lines=_MOST_LINES)
+
+
+def _print_drops(found: Overview) -> None:
+    for instance in found.instances:
+        drops = instance.drops
+        if drops:
+            reasons = ", ".join(f"{number} {reason}" for reason, number in drops["reasons"].items())
+            say()
+            prose(
+                f"{instance.name}: ",
+                f"{count(drops['total'], 'message')} not let in, the last one {age(drops['last'])} ago: {reasons}",
+                most_lines=_MOST_LINES,
+            )
+            prose("  ", f"connectors explain {instance.name}")
 
 
 def _row(instance: InstanceView) -> list[object]:

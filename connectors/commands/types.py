@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from connectors.base.errors import ConfigError
+from connectors.base.logbook import visible
 from connectors.commands.arguments import HERE, AsJson, SeedHome, home_of
-from connectors.commands.output import print_json, prose, say, table
+from connectors.commands.output import paint, print_json, prose, say, table
 
 if TYPE_CHECKING:
     from connectors.base.declaration import Declaration, OptionInfo
@@ -57,13 +59,23 @@ def _show(home: Home, type_name: str, *, as_json: bool) -> None:
         say("options:  any; it declares none")
     elif declared.options:
         say()
-        table(
-            ("OPTION", "VARIABLE", "DEFAULT", "WHAT IT IS"),
-            [(info.name, info.env or "-", _default(info), _text(info)) for info in declared.options],
-        )
+        _show_options(declared.options)
     if declared.setup_help:
         say()
         prose("", declared.setup_help)
+
+
+def _show_options(options: tuple[OptionInfo, ...]) -> None:
+    """In a pipe a row each; on a terminal its text below it, where it has the whole width."""
+    if not sys.stdout.isatty():
+        table((), [(info.name, info.env or "-", _default(info), _text(info)) for info in options])
+        return
+    for info in options:
+        default = _default(info)
+        facts = [info.env, default if default in ("-", "required") else f"default {default}"]
+        print(paint(visible(info.name), "bold"), end="  ")
+        say(", ".join(fact for fact in facts if fact and fact != "-"))
+        prose("    ", _text(info))
 
 
 def _declaration(home: Home, type_name: str) -> Declaration:
@@ -76,7 +88,9 @@ def _declaration(home: Home, type_name: str) -> Declaration:
 def _default(info: OptionInfo) -> str:
     if info.required:
         return "required"
-    return "-" if info.default in (None, "", [], {}) else str(info.default)
+    default = info.default
+    nothing = default in (None, "", [], {}) or (isinstance(default, dict) and not any(default.values()))
+    return "-" if nothing else str(default)
 
 
 def _text(info: OptionInfo) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from connectors.base.errors import Exit
 from connectors.commands.arguments import HERE, AsJson, SeedHome, home_of
-from connectors.commands.output import print_json, say
+from connectors.commands.output import print_json, prose, say
 
 
 def validate(seed_home: SeedHome = HERE, as_json: AsJson = False) -> None:
@@ -22,7 +22,8 @@ def validate(seed_home: SeedHome = HERE, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"valid": not config.errors, "problems": [asdict(problem) for problem in config.problems]})
     for problem in () if as_json else config.problems:
-        say(str(problem))
+        place, colon, text = str(problem).partition(": ")
+        prose(f"{place}{colon}", text)
     if config.errors:
         raise typer.Exit(Exit.CONFIG)
     if not as_json:

@@ -833,3 +833,32 @@ def test_nothing_is_delivered_twice_by_two_callers(home: Path) -> None:
     box.deliver()
     wait_for(lambda: not other.is_alive())
     assert sorted(box.texts()) == sorted(str(n) for n in range(100))
+
+
+def test_a_file_that_names_another_instance_than_its_folder_is_not_sent(home: Path) -> None:
+    box = Box(home)
+    box.drop("a.json", out(connector_instance="other"))
+    box.drop("b.json", out(connector_instance=box.name))
+    box.drop("c.json", out(connector_instance=""))
+    box.deliver()
+    assert len(box.sent) == 2
+    (reason,) = box.dead().values()
+    assert reason["class"] == "rejected"
+    assert "'other'" in reason["reason"]
+    assert f"outbox/{box.name}/" in reason["reason"]
+    assert "outbox/other/" in reason["hint"]
+
+
+@pytest.mark.parametrize("action", ["edit", "fetch"])
+def test_what_may_be_done_twice_is_never_ambiguous(home: Path, action: str) -> None:
+    box = Box(home, actions=frozenset({action}), policy=DeliveryPolicy(on_ambiguous="hold"))
+    box.drop("m.json", {"conversation_id": "C1", "action": action, "target_id": "1"})
+    box.answer = raising(RetryLater("cut", ambiguous=True), KeyboardInterrupt())  # type: ignore[arg-type]
+    box.deliver()
+    box.clocks.tick(3600)
+    with pytest.raises(KeyboardInterrupt):
+        box.deliver()
+    box.reopen()
+    box.deliver()
+    assert [m.ambiguous for m in box.sent] == [False, True, True]
+    assert "ambiguous" not in box.receipts()["m.json"]
