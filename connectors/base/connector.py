@@ -302,7 +302,7 @@ class Connector(ABC):
             return 0
         except Exception as error:  # promised to the seed's poller threads, which would die silently
             self.logger.exception("the outbox could not be processed")
-            self._end_with(error)
+            self.end_with(error)
             return 0
 
     def poll_outbox(self) -> list[OutgoingMessage]:
@@ -442,7 +442,7 @@ class Connector(ABC):
                 self._wake.wait(SLOW_SCAN_S if due is None else min(due, SLOW_SCAN_S))
                 self._wake.clear()
         except BaseException as error:  # noqa: BLE001 - a pump that dies silently leaves a connector deaf that looks well
-            self._end_with(error)
+            self.end_with(error)
 
     def _delivers_by_itself(self) -> bool:
         """Not when the class took the outbox into its own hands."""
@@ -450,8 +450,8 @@ class Connector(ABC):
         own = cls.process_outbox is not Connector.process_outbox or cls.poll_outbox is not Connector.poll_outbox
         return self._pumping and not own
 
-    def _end_with(self, error: BaseException) -> None:
-        """End the process with the error's code, also while run_loop blocks."""
+    def end_with(self, error: BaseException) -> None:
+        """End the process with the error's code, also while run_loop blocks. For a connector's own threads."""
         if not self._stop.is_set() or self._fatal is None:
             self._fatal = self._fatal or error
         self.stop()
@@ -559,7 +559,7 @@ class Connector(ABC):
                     self._sending(),
                     redactor=self.redactor,
                     stop=self._stop,
-                    on_fatal=self._end_with,
+                    on_fatal=self.end_with,
                     on_event=self._on_event,
                     logger=self.logger,
                 )

@@ -155,7 +155,7 @@ class Downloads:
                 self._connector.logger.exception("events with files stay held")
             else:
                 # Events would be held for ever: the process ends, and the next start publishes them.
-                self._connector._end_with(error)  # noqa: SLF001 - as the base's own threads do
+                self._connector.end_with(error)
 
     def _ready(self) -> list[_Held]:
         """The first of each conversation, where it has all that it will get."""
