@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench import disk, mail, processes, waking
+from bench import disk, mail, platforms, processes, waking
 from bench.measure import FULL, QUICK, TINY, Bench, Result, machine
 from bench.report import table, to_json
 
@@ -30,6 +30,7 @@ ROWS: dict[str, Callable[[Bench], Result]] = {
     "start": processes.start,
     "restart": processes.restart,
     "help": partial(waking.help_text, peer=None),
+    **platforms.ROWS,
 }
 
 

@@ -41,6 +41,49 @@ def poll_loop(outbox: str) -> None:
     raw.poll(Path(outbox), lambda data: tell(f"peer sent {data['id']} {time.monotonic_ns()}"), threading.Event())
 
 
+def slack_receiver(base_url: str, bot_token: str, app_token: str) -> None:
+    """The SDK alone: acknowledge, and tell."""
+    from slack_sdk.socket_mode.builtin import SocketModeClient
+    from slack_sdk.socket_mode.client import BaseSocketModeClient
+    from slack_sdk.socket_mode.request import SocketModeRequest
+    from slack_sdk.socket_mode.response import SocketModeResponse
+    from slack_sdk.web import WebClient
+
+    def hear(client: BaseSocketModeClient, request: SocketModeRequest) -> None:
+        tell(f"plain received {request.envelope_id} {time.monotonic_ns()}")
+        client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+
+    client = SocketModeClient(app_token, web_client=WebClient(bot_token, base_url=base_url))
+    client.socket_mode_request_listeners.append(hear)
+    client.connect()
+    tell(f"plain connected {os.getpid()} {time.monotonic_ns()}")
+    threading.Event().wait()
+
+
+def telegram_receiver(base_url: str, token: str) -> None:
+    """The SDK alone: poll, and tell."""
+    import asyncio
+
+    from telegram import Bot
+
+    async def poll() -> None:
+        async with Bot(token, base_url=base_url) as bot:
+            tell(f"plain connected {os.getpid()} {time.monotonic_ns()}")
+            offset = None
+            while True:
+                for update in await bot.get_updates(offset, timeout=30, read_timeout=40):
+                    tell(f"plain received {update.update_id} {time.monotonic_ns()}")
+                    offset = update.update_id + 1
+
+    asyncio.run(poll())
+
+
 if __name__ == "__main__":
-    PROGRAMS: dict[str, Callable[..., None]] = {"agent": agent, "origin": origin, "poll_loop": poll_loop}
+    PROGRAMS: dict[str, Callable[..., None]] = {
+        "agent": agent,
+        "origin": origin,
+        "poll_loop": poll_loop,
+        "slack_receiver": slack_receiver,
+        "telegram_receiver": telegram_receiver,
+    }
     PROGRAMS[sys.argv[1]](*sys.argv[2:])

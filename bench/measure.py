@@ -35,17 +35,18 @@ class Sizes:
     starts: int = 7
     kills: int = 5
     peer_kills: int = 3
+    burst: int = 10_000
 
 
 FULL = Sizes()
 QUICK = Sizes(
     rounds=5, writes=150, drops=100, peer_drops=3, idle_s=10.0, settle_s=2.0, starts=5, kills=3,
-    peer_kills=1,
+    peer_kills=1, burst=2_000,
 )  # fmt: skip
 #: So small that the figures mean nothing; for the test that the benchmark works.
 TINY = Sizes(
     rounds=1, writes=5, drops=3, peer_drops=0, queued=(10, 40), first_sends=10, inbox_files=50, connectors=2,
-    idle_s=0.2, settle_s=0.2, starts=1, kills=1, peer_kills=0,
+    idle_s=0.2, settle_s=0.2, starts=1, kills=1, peer_kills=0, burst=10,
 )  # fmt: skip
 
 

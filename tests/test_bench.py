@@ -20,6 +20,7 @@ ROWS = [
     "start",
     "restart",
     "help",
+    *(f"{platform}-{row}" for platform in ("slack", "telegram") for row in ("in", "kill", "memory", "idle")),
 ]
 
 

@@ -1,5 +1,7 @@
 """The scripts of the repository: setting up, and running the whole with one command."""
 
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -64,3 +66,29 @@ def test_the_echo_agent_answers_with_the_text(monkeypatch: pytest.MonkeyPatch) -
     answer = run("echo-agent", text='{"id": "x"}')
 
     assert answer.stdout == "You said: two\nlines\n"
+
+
+def test_ctrl_c_ends_a_chat_and_kills_nothing(home: Path) -> None:
+    """The terminal sends SIGINT to all of them at once; what scripts/run hands on must not be the second one, on which
+    the manager kills. Whether it came second was a race: hence several times.
+    """
+    for _ in range(4):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(ROOT / "scripts" / "run", ["run", "--seed-home", str(home)])  # noqa: S606 - no shell is wanted
+        shown = b""
+        while b"> " not in shown:
+            shown += os.read(terminal, 1000)
+        os.write(terminal, b"\x03")
+        shown += b"".join(iter(lambda: read(terminal), b""))  # noqa: B023 - called here
+        os.close(terminal)
+
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert b"killed" not in shown
+
+
+def read(fd: int) -> bytes:
+    try:
+        return os.read(fd, 1000)
+    except OSError:  # EIO: nobody has the terminal open any more
+        return b""

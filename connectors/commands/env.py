@@ -47,5 +47,5 @@ def env(
         )
     for name, why in needs.unknown.items():
         error_line(f'the variables of type "{name}" are not known: {why}')
-    if not all(need.met for need in found):
+    if needs.unknown or not all(need.met for need in found):
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -365,3 +365,18 @@ def test_what_is_no_file_does_not_wait(well: Path) -> None:
     assert [one.backlog for one in view.instances] == [{"outbox": 0, "sending": 0}]
     (well / "messages/outbox/cli/real.json").write_text("{}")
     assert overview(Home(well)).instances[0].backlog["outbox"] == 1
+
+
+def test_a_check_that_fails_is_told_and_hides_no_other(well: Path) -> None:
+    def failing(look: Look) -> Iterator[Finding]:
+        yield from ()
+        raise ValueError("no such thing")
+
+    def finding(look: Look) -> Iterator[Finding]:
+        yield Finding(Level.ERROR, "disk", "something else", str(look.home.root), "mend it")
+
+    one, other = examine(Home(well), checks=(failing, finding))
+
+    assert one.what == "something else"
+    assert other.level == Level.WARNING
+    assert other.what == 'the doctor could not end its check "failing": ValueError: no such thing'

@@ -9,7 +9,7 @@ import pytest
 from connectors.base.errors import RetryLater
 from connectors.base.message import OutgoingMessage, Receipt
 from tests.base.box import Box
-from tests.commands.program import answer, connectors, done, put_event
+from tests.commands.program import answer, connectors, done, on_terminal, put_event
 
 
 def explained(home: Path, wanted: str) -> dict[str, Any]:
@@ -85,3 +85,17 @@ def test_an_id_that_nobody_knows(box: Path, wanted: str) -> None:
     assert result.returncode == 1
     assert f"nobody knows {wanted!r}" in result.stderr
     assert "looked in messages/inbox" in result.stderr
+
+
+def test_long_fields_have_a_few_lines_on_a_terminal_and_one_in_a_pipe(box: Path) -> None:
+    text = "word " * 600 + "x" * 300 + "\nlast"
+    put_event(box, "e" * 300, text)
+
+    lines = on_terminal("explain", "e" * 300, home=box).splitlines()
+    (field,) = [line for line in done("explain", "e" * 300, home=box).splitlines() if line.startswith("  text: ")]
+
+    assert lines[0].startswith("event eeee")
+    assert lines[0].endswith("… of cli")
+    assert all(len(line) <= 80 for line in lines if not line.startswith("  file: "))
+    assert sum(line.strip().startswith(("text: ", "word")) for line in lines) == 4
+    assert field == "  text: " + text.replace("\n", "\\n")

@@ -11,7 +11,7 @@ from connectors.base.failed import dead_letters, find, retry
 from connectors.base.message import OutgoingMessage, Receipt
 from connectors.base.store import OutState
 from tests.base.box import NAME, Box
-from tests.commands.program import answer, connectors, done, put_event
+from tests.commands.program import answer, connectors, done, on_terminal, put_event
 
 
 class Platform:
@@ -218,3 +218,23 @@ def test_what_is_not_clear_is_asked_back(box: Path, arguments: tuple[str, ...], 
     assert result.returncode == code
     assert said in result.stderr
     assert len(list((box / "messages/failed").iterdir())) == 2
+
+
+def test_a_long_reason_has_one_line_in_the_list_and_is_whole_in_a_pipe(home: Path) -> None:
+    """Also a letter whose file name and instance are as long as names get."""
+    failed = Box(home).home.failed
+    why = f"the platform said {'no ' * 900}{'x' * 300}\nand no more"
+    for name, owner in (("n" * 200, "i" * 64), ("short", "cli")):
+        (failed / f"{name}.json").write_text("{}")
+        reason = {"class": "rejected", "reason": why, "connector_instance": owner, "hint": "h " * 1500}
+        (failed / f"{name}.json.reason.json").write_text(json.dumps(reason))
+
+    heading, *lines = on_terminal("failed", "list", home=home).splitlines()
+    piped = done("failed", "list", home=home).splitlines()
+
+    assert heading.split() == ["KEY", "FAILED", "INSTANCE", "CLASS", "REASON"]
+    assert all(len(line) <= 80 for line in lines)
+    assert len(lines) == 3
+    assert all("rejected" in line and line.endswith("…") for line in lines[:2])
+    assert lines[2] == "all of it: connectors failed show KEY"
+    assert [line.split("\t")[-1] for line in piped] == [why.replace("\n", "\\n")] * 2

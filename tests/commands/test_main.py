@@ -1,6 +1,7 @@
 """The program itself: help, errors, exit codes, pipes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -102,19 +103,37 @@ def test_the_home_can_come_from_the_environment_and_the_option_wins(box: Path, t
     assert run("tail", "--seed-home", box, env={"MAILBOX_HOME": "/nowhere"}).returncode == 0
 
 
-def test_a_closed_pipe_ends_it_quietly(box: Path) -> None:
-    for number in range(2000):
-        (box / "messages" / "inbox" / f"{number:05}.json").write_bytes(
-            put_event(box, "e").read_bytes() if number == 0 else _event(number)
-        )
-    with subprocess.Popen([*PROGRAM, "tail"], cwd=box, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+@pytest.mark.parametrize(
+    "verb", ["tail", "logs cli -n 100000", "failed show x.json", "explain e", "logs cli -n 9999 -f"]
+)
+def test_a_reader_who_has_seen_enough_ends_it_quietly_with_141(box: Path, verb: str) -> None:
+    """As the shell says of a program that SIGPIPE ended: `connectors tail | head -1`."""
+    for number in range(300):
+        (box / "messages" / "inbox" / f"{number:05}.json").write_bytes(_event(number))
+    put_event(box, "e", "word " * 100_000)
+    (box / "logs" / "cli.log").write_text("2026-01-01T00:00:00.000Z INFO one\n" * 20_000)
+    (box / "messages" / "failed" / "x.json").write_text("a line\n" * 20_000)
+    with subprocess.Popen(
+        [*PROGRAM, *verb.split()], cwd=box, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
         errors = process.stderr.read()
 
-    assert errors == b""
+    assert (process.returncode, errors) == (141, b"")
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code(home: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with subprocess.Popen([*PROGRAM, "tail"], cwd=home, stdout=subprocess.PIPE, stderr=write) as process:
+        os.close(write)
+        assert process.stdout is not None
+        output = process.stdout.read()
+
+    assert (process.returncode, output) == (78, b"")
 
 
 def _event(number: int) -> bytes:

@@ -1,10 +1,12 @@
 """What is printed, and how."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from connectors.commands.output import age, json_text, size, span, table
+from connectors.commands.output import age, fitting, json_text, size, span, table
+from tests.commands.program import on_terminal
 
 NOW = 1_800_000_000.0
 
@@ -48,3 +50,31 @@ def test_sizes_have_units() -> None:
         "3.0 MB",
         "2.0 TB",
     ]
+
+
+def test_on_a_terminal_the_widest_column_gives_way_first() -> None:
+    assert fitting([4, 6, 3000], 80) == [4, 6, 66]
+    assert fitting([200, 6, 3000], 80) == [35, 6, 35]
+    assert fitting([64, 5, 5, 5], 80) == [59, 5, 5, 5]
+    assert fitting([4, 6], 80) == [4, 6]
+
+
+def test_a_long_name_does_not_push_the_other_columns_off_the_terminal(box: Path) -> None:
+    (box / "connectors.yml").write_text(f"connectors:\n  - name: {'n' * 64}\n    type: cli\n")
+
+    lines = on_terminal("status", home=box).splitlines()
+
+    assert "NAME TYPE STATE SINCE PID RECEIVED SENT WAITING" in [" ".join(line.split()) for line in lines]
+    assert any(line.startswith("nnnn") and "…" in line and "never started" in line for line in lines)
+
+
+@pytest.mark.parametrize("verb", ["validate", "env", "types slack", "status", "doctor", "cancel nobody-knows-this-one"])
+def test_on_a_terminal_what_is_wrong_is_wrapped_at_words(box: Path, verb: str) -> None:
+    entries = "  - name: cli\n    type: clu\n  - name: two\n    type: cli\n    linger_s: soon\n"
+    (box / "connectors.yml").write_text(f"connectors:\n{entries}alerts:\n  on: [crash]\n")
+
+    lines = on_terminal(*verb.split(), home=box).splitlines()
+
+    too_long = [line for line in lines if len(line) > 80 and not line.lstrip().startswith(("at:", "fix:"))]
+    assert too_long == []
+    assert len(lines) > 1

@@ -4,7 +4,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.commands.program import DEADLINE_S, PROGRAM, answer, connectors, done, manager, status_of
 from tests.helpers import wait_for
@@ -52,6 +55,21 @@ def test_a_second_manager_on_the_home_is_refused_by_name(box: Path) -> None:
 
     assert second.returncode == 75
     assert f"pid {first.pid}" in second.stderr
+
+
+def test_a_connector_started_alone_says_at_once_that_it_waits_for_the_one_that_runs(box: Path) -> None:
+    command = [sys.executable, "-P", "-m", "connectors.cli.connector", "--seed-home", str(box), "--name", "cli"]
+    with manager(box):
+        pid = status_of(box)["pid"]
+        alone = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8")
+        assert alone.stderr is not None
+        first = alone.stderr.readline()
+    with alone:
+        try:
+            assert f"instance cli is in use by process {pid} (since " in first
+            assert any("connected" in line for line in iter(alone.stderr.readline, ""))
+        finally:
+            alone.terminate()
 
 
 def test_status_of_a_running_home(box: Path) -> None:
@@ -152,6 +170,26 @@ def test_stop_ends_the_manager_and_is_content_when_there_is_none(box: Path) -> N
 
     assert done("stop", home=box) == "no manager runs\n"
     assert connectors("restart", home=box).returncode == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+@pytest.mark.parametrize("verb", ["stop", "restart cli"])
+def test_a_suspended_manager_is_told_and_does_later_nothing_of_it(box: Path, verb: str) -> None:
+    with manager(box) as running:
+        pid = status_of(box)["pid"]
+        running.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, running.pid, os.WSTOPPED | os.WNOWAIT)
+        try:
+            asked = connectors(*verb.split(), home=box)
+            status = connectors("status", home=box)
+        finally:
+            running.send_signal(signal.SIGCONT)
+
+        assert asked.returncode == 1
+        assert f"the manager (pid {running.pid}) is suspended and does not answer" in asked.stderr
+        assert f"kill -CONT {running.pid}" in asked.stderr
+        assert f"! the manager is suspended (SIGSTOP): kill -CONT {running.pid}" in status.stdout
+        assert status_of(box)["pid"] == pid
 
 
 def test_logs_are_merged_by_time_and_can_be_followed(box: Path) -> None:

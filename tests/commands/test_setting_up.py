@@ -114,6 +114,14 @@ def test_add_gives_a_second_one_a_name_and_a_secret_of_its_own(shop: Path) -> No
     assert "first secret" not in (shop / "connectors.yml").read_text()
 
 
+def test_add_says_which_name_it_chose_and_why(box: Path) -> None:
+    chosen = connectors("add", "cli", home=box)
+    given = connectors("add", "cli", "--name", "third", home=box)
+
+    assert "its name is cli-2: there is a connector cli already; --name NAME picks another\n" in chosen.stdout
+    assert "already" not in given.stdout
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -195,7 +203,7 @@ def test_a_new_connector_is_found_and_its_test_fails_until_it_is_written(box: Pa
     text = done("new", "my-chat", home=box)
 
     assert "pytest tests/test_my_chat.py" in text
-    assert [row["type"] for row in answer("types", home=box)] == ["cli", "my-chat"]
+    assert "my-chat" in [row["type"] for row in answer("types", home=box)]
     done("add", "my-chat", "token=abcdef", home=box)
     assert connectors("validate", home=box).returncode == 0
     untouched = contract(box, "redelivery or ends_with_0 or reaches_people")
@@ -329,6 +337,15 @@ def test_types_lists_what_can_be_used_and_says_why_one_cannot(shop: Path) -> Non
 
     assert "shop\tSells things.\n" in text
     assert "no_such_package" in next(line for line in text.splitlines() if line.startswith("broken"))
+
+
+def test_env_is_not_content_while_a_type_is_not_known(box: Path) -> None:
+    (box / "connectors.yml").write_text("connectors:\n  - name: a\n    type: clu\n")
+
+    result = connectors("env", home=box)
+
+    assert result.returncode == 1
+    assert 'the variables of type "clu" are not known' in result.stderr
 
 
 def test_types_shows_the_options_of_one(shop: Path) -> None:
