@@ -1,0 +1,119 @@
+"""A Telegram to try things with, offline: `python -m connectors.testing.telegram [--port N]`.
+
+Lines that are typed are posted by Ada in her private chat with the bot; what the bot sends is printed. It runs until
+`/quit`, Ctrl-C or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NoReturn
+
+from connectors.base.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from connectors.testing.telegram.fake import FakeTelegram
+    from connectors.testing.telegram.screen import Screen
+
+
+def introduction(fake: FakeTelegram) -> str:
+    """What somebody needs to connect to it."""
+    return f"""\
+A fake Telegram listens on {fake.url}; nothing leaves this machine.
+
+base_url       {fake.base_url}
+base_file_url  {fake.base_file_url}
+token          {fake.token}
+
+connectors.yml:
+
+connectors:
+  - name: telegram-fake
+    type: telegram
+    base_url: {fake.base_url}
+    base_file_url: {fake.base_file_url}
+    token: ${{TELEGRAM_BOT_TOKEN}}
+    direct: open
+    allow: {{conversations: ["*"]}}
+
+.env:
+
+TELEGRAM_BOT_TOKEN={fake.token}
+
+Type something: Ada says it to the bot, @{fake.bot.username}. /help lists what else there is.
+"""
+
+
+def read(screen: Screen, lines: Iterable[str], stop: threading.Event) -> None:
+    """Do what is typed until `/quit`; when the lines end, wait for `stop`."""
+    for line in lines:
+        if line.strip() == "/quit":
+            return
+        if answer := screen.typed(line):
+            _say(answer)
+    stop.wait()
+
+
+def watch(fake: FakeTelegram, screen: Screen) -> None:
+    """Print what the bot does, from a thread."""
+    changed, wake = threading.Event(), fake.world.changed
+
+    def both() -> None:
+        wake()
+        changed.set()
+
+    def show() -> None:
+        while True:
+            changed.wait()
+            changed.clear()
+            for line in screen.news():
+                _say(line)
+
+    fake.world.changed = both
+    threading.Thread(target=show, daemon=True).start()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(
+        prog="python -m connectors.testing.telegram", description="A Telegram to try things with."
+    )
+    parser.add_argument("--port", type=int, default=0, help="where on 127.0.0.1 to listen (default: any free port)")
+    parser.add_argument("--all", action="store_true", help="the bot sees everything in groups (privacy mode off)")
+    options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        from connectors.testing.telegram.fake import FakeTelegram
+        from connectors.testing.telegram.screen import Screen
+
+        with FakeTelegram(options.port, privacy=not options.all) as fake:
+            screen = Screen(fake)
+            watch(fake, screen)
+            _say(introduction(fake))
+            read(screen, sys.stdin, threading.Event())
+    except MissingDependency as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"cannot listen on 127.0.0.1:{options.port}: {error.strerror or error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
