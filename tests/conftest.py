@@ -1,11 +1,13 @@
 """Fixtures for every test."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.base.box import opened
 
 # No deadline: scripts/bench measures how fast things are, never a test. In CI a failure has to come again.
 settings.register_profile("home", deadline=None)
@@ -31,6 +33,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(OWN_PREFIXES) or name in FOREIGN_NAMES:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def closed_boxes() -> Iterator[None]:
+    """A store that a test leaves open would be a warning in whichever test is running when it is collected."""
+    yield
+    while opened:
+        opened.pop().close()
 
 
 @pytest.fixture

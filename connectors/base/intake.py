@@ -284,6 +284,8 @@ class Intake:
         try:
             replace_private(self._boot, f"{now}\n".encode(), durable=True)
         except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
             self._logger.warning("%s was not written: %s", self._boot, error)
             return
         self._knows_boot = True
@@ -304,6 +306,8 @@ class Intake:
             held=False,
             received_at=self._clock(),
             body=body,
+            origin=message.event.origin_id if message.event is not None else None,
+            digest=message.event.digest if message.event is not None else None,
         )
 
     def _record(self, fresh: list[Staged], checkpoint: tuple[str, Any] | None, *, held: bool) -> None:

@@ -36,6 +36,10 @@ class Clocks:
         self.mono += seconds
 
 
+#: Those that the test in hand opened; a fixture closes them.
+opened: list[Box] = []
+
+
 class Box:
     """`sent` is what the platform got. `answer` is called in `send_message`: it returns its value, or raises."""
 
@@ -75,6 +79,7 @@ class Box:
         self.outbox_folder = home.outbox(name)
         self.sending_folder = home.sending(name)
         self.open()
+        opened.append(self)
 
     def _send(self, message: OutgoingMessage) -> object:
         self.sent.append(message)

@@ -163,7 +163,7 @@ def test_any_output_makes_replies_or_says_what_is_wrong(output: bytes) -> None:
         made = replies(an_event(event("a")), output)
     except BadMessage:
         return
-    assert all(o.conversation_id == "C1" for o in made)
+    assert all(o.conversation_id for o in made)  # what is JSON may name another one
 
 
 def test_ids_are_the_same_in_every_run_and_differ_between_answers_events_and_instances() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ def row(event_id: str, received_at: float = 0.0, *, held: bool = False) -> Event
 
 
 @pytest.fixture
-def store(home: Path) -> Store:
-    return Store.open(Home(home), "a")
+def store(home: Path) -> Iterator[Store]:
+    opened = Store.open(Home(home), "a")
+    yield opened
+    opened.close()
 
 
 def test_events_and_the_bookmark_are_one_transaction(store: Store) -> None:
