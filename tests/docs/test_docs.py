@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from connectors.base import config
+from connectors.base.declaration import declaration_of
 from connectors.base.errors import Exit
 from connectors.base.home import Home
 from connectors.base.message import (
@@ -27,6 +28,7 @@ from connectors.base.message import (
     Record,
     Sender,
 )
+from connectors.base.registry import builtin_folders, load_class
 from connectors.base.settings import Alerts, DeliveryPolicy, Limits, RestartPolicy
 from connectors.base.starting import package_text
 from connectors.base.states import State
@@ -223,6 +225,15 @@ def test_json_blocks_are_what_they_are_said_to_be(block: Block) -> None:
     assert not read.model_extra, f"{block}: fields that the format does not have"
 
 
+def _secrets(types: Iterable[str]) -> Iterator[str]:
+    """The variables in `.env` that these types of ours read their secrets from."""
+    for name in types:
+        if name in builtin_folders():
+            for option in declaration_of(load_class(name, ROOT)).options or ():
+                if option.secret and option.required and option.env:
+                    yield option.env
+
+
 @pytest.mark.parametrize("block", all_blocks("yaml"))
 def test_yaml_blocks_are_a_valid_connectors_yml(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A block without `connectors:` is a part of one. Variables are set to something."""
@@ -230,7 +241,8 @@ def test_yaml_blocks_are_a_valid_connectors_yml(block: Block, tmp_path: Path, mo
         return
     text = block.text if re.search(r"^connectors:", block.text, re.MULTILINE) else f"connectors: []\n{block.text}"
     (tmp_path / "connectors.yml").write_text(text, encoding="utf-8")
-    variables = {name: f"value-of-{name}" for name in re.findall(r"\$\{(\w+)\}", text)}
+    named = [*re.findall(r"\$\{(\w+)\}", text), *_secrets(re.findall(r"type: (\w+)$", text, re.MULTILINE))]
+    variables = {name: f"value-of-{name}" for name in named}
 
     found = config.load(Home(tmp_path), variables)
     checked, problems = config.check_options(found, Home(tmp_path))
