@@ -228,7 +228,8 @@ class Connector(ABC):
         runtime = self._open_runtime()
         paths = runtime.intake.accept(messages, checkpoint)
         fresh = len(messages) - runtime.intake.duplicates
-        runtime.status.count("received", fresh, last_received=utc_now())
+        if messages:
+            runtime.status.count("received", fresh, last_received=utc_now())
         if fresh < len(messages):
             runtime.status.count("duplicates", len(messages) - fresh)
         for message in messages:
@@ -253,6 +254,10 @@ class Connector(ABC):
     def release(self, msg: Message) -> Path:
         """Publish a held event with the content that it has now; returns its path in the inbox."""
         return self._open_runtime().intake.release(msg)
+
+    def newest_of(self, origins: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """{origin id: (event id, digest)} of the newest event of each of these records of a source that had one."""
+        return self._open_runtime().store.newest_of(origins)
 
     def kept(self, event_id: str) -> Message | None:
         """The event as it was published last, or is held; None when it is not known, or no longer kept."""
@@ -443,6 +448,8 @@ class Connector(ABC):
                 self._wake.clear()
         except BaseException as error:  # noqa: BLE001 - a pump that dies silently leaves a connector deaf that looks well
             self.end_with(error)
+        finally:
+            self._wake.set()  # it may have cleared what was to wake another pump as well
 
     def _delivers_by_itself(self) -> bool:
         """Not when the class took the outbox into its own hands."""

@@ -163,11 +163,28 @@ class Conversation(Record):
 class SourceEvent(Record):
     """What came from a source that is not a chat."""
 
-    type: str = Field(default="resource.changed", description="What happened, in the project's words.")
+    seed_fields = frozenset({"type"})
+    id: str | None = Field(default=None, description="`evt_` and 16 hex digits; derived from the event's id.")
+    type: str = Field(
+        default="resource.changed", description="`resource.changed`, `actor.stopped` or `message.received`."
+    )
     platform_event: str | None = Field(default=None, description="What happened, in the platform's words.")
     provenance: dict[str, Any] = Field(default_factory=dict, description="Platform, author and the like.")
     payload: dict[str, Any] = Field(default_factory=dict, description="The data itself.")
-    trace_id: str | None = Field(default=None, description="Follows one cause through several events.")
+    trace_id: str | None = Field(
+        default=None, description="Follows one cause through several events: `trc_` and 16 hex digits."
+    )
+    occurred_at: str | None = Field(default=None, description="When it happened, says the platform (ISO 8601, UTC).")
+    title: str | None = Field(default=None, description="One line, for people.")
+    source_url: str | None = Field(default=None, description="Where a person can look at it.")
+    parent: str | None = Field(default=None, description="The origin id of the record that this one belongs to.")
+    score: float | None = Field(default=None, description="How much it matters, says the source: 0 to 100.")
+    origin_id: str | None = Field(default=None, description="The platform's own id of the record.")
+    revision: int | None = Field(default=None, description="Counts the record's events that came, from 2 on.")
+    supersedes: str | None = Field(default=None, description="The id of the event that told of the record before.")
+    digest: str | None = Field(
+        default=None, description="Stands for the record's content: with the same one it does not come again."
+    )
 
 
 def new_id() -> str:

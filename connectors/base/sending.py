@@ -14,7 +14,7 @@ from connectors.base.steps import step
 from connectors.base.store import OutRow, PartRow, Store
 
 #: Doing these again changes nothing: never ambiguous.
-REPEATABLE = frozenset({"edit", "delete", "react", "typing", "fetch"})
+REPEATABLE = frozenset({"edit", "delete", "react", "typing", "fetch", "sync"})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ OUTBOX = (
     "outbox.recorded",
     "outbox.deleted",
 )
+SOURCE = ("source.polled", "source.committed", "source.noted")
 DEAD = ("dead.marked", "dead.reason", "dead.event", "dead.moved", "dead.recorded")
 
 listener: Callable[[str], None] | None = None

@@ -24,14 +24,15 @@ from connectors.base.errors import ConfigError
 from connectors.base.home import Home
 
 #: The store's own number; a newer program upgrades it in place, an older one refuses it.
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, file TEXT NOT NULL, kind TEXT NOT NULL,
     conversation_id TEXT NOT NULL, thread_id TEXT, held INTEGER NOT NULL DEFAULT 0,
-    received_at REAL NOT NULL, body BLOB);
+    received_at REAL NOT NULL, body BLOB, origin TEXT, digest TEXT);
 CREATE INDEX events_by_time ON events (received_at);
+CREATE INDEX events_by_origin ON events (origin, seq) WHERE origin IS NOT NULL;
 CREATE TABLE checkpoints (name TEXT PRIMARY KEY, value TEXT NOT NULL, updated_at REAL NOT NULL);
 CREATE TABLE outgoings (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, file BLOB NOT NULL, id TEXT NOT NULL DEFAULT '',
@@ -48,6 +49,14 @@ CREATE TABLE history (key TEXT NOT NULL, at REAL NOT NULL, what TEXT NOT NULL);
 CREATE INDEX history_by_key ON history (key);
 CREATE TABLE revived (file BLOB PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID;
 """
+#: {the number of an older store: what makes the next one of it}
+_UPGRADES = {
+    1: """
+ALTER TABLE events ADD COLUMN origin TEXT;
+ALTER TABLE events ADD COLUMN digest TEXT;
+CREATE INDEX events_by_origin ON events (origin, seq) WHERE origin IS NOT NULL;
+"""
+}
 
 
 class OutState(StrEnum):
@@ -69,7 +78,11 @@ UNDER_WAY = (OutState.CLAIMED, OutState.QUEUED, OutState.SENDING, OutState.DYING
 
 @dataclass(frozen=True)
 class EventRow:
-    """A recorded event. `body` is the inbox file's content, until retention drops it."""
+    """A recorded event. `body` is the inbox file's content, until retention drops it.
+
+    `origin` is the record of a source that it tells of, `digest` stands for that record's content then. They are
+    written and not read back with the row: `newest_of` asks for them.
+    """
 
     id: str
     file: str
@@ -79,6 +92,8 @@ class EventRow:
     held: bool
     received_at: float
     body: bytes | None
+    origin: str | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -179,12 +194,15 @@ class Store:
         """Record events, and a source's bookmark, in one transaction."""
         with self._in_lock, _transaction(self._in):
             self._in.executemany(
-                f"INSERT OR IGNORE INTO events ({_EVENT}) VALUES (?,?,?,?,?,?,?,?)",  # noqa: S608
+                f"INSERT OR IGNORE INTO events ({_EVENT}, origin, digest) VALUES (?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
                 [
-                    _texts((r.id, r.file, r.kind, r.conversation_id, r.thread_id, r.held, r.received_at, r.body))
+                    _texts(
+                        (r.id, r.file, r.kind, r.conversation_id, r.thread_id, r.held, r.received_at, r.body,
+                         r.origin, r.digest)
+                    )
                     for r in rows
                 ],
-            )
+            )  # fmt: skip
             if checkpoint is not None:
                 self._set_checkpoint(*checkpoint)
 
@@ -206,6 +224,22 @@ class Store:
         event_id, file, kind, conversation_id, thread_id, held, received_at, body = row
         return EventRow(event_id, file, kind, conversation_id, thread_id, bool(held), received_at, body)
 
+    def newest_of(self, origins: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """{origin: (event id, digest)} of the newest event of each of these origins that had one."""
+        found: dict[str, tuple[str, str]] = {}
+        given = dict(zip(_texts(origins), origins, strict=True))
+        asked = list(given)
+        with self._in_lock:
+            for start in range(0, len(asked), 500):
+                some = asked[start : start + 500]
+                marks = ",".join("?" * len(some))
+                rows = self._in.execute(
+                    f"SELECT origin, id, digest, max(seq) FROM events WHERE origin IN ({marks}) GROUP BY origin",  # noqa: S608
+                    some,
+                )
+                found.update({given[origin]: (event_id, digest or "") for origin, event_id, digest, _ in rows})
+        return found
+
     def newest_event(self) -> EventRow | None:
         with self._in_lock:
             row = self._in.execute("SELECT id FROM events ORDER BY seq DESC LIMIT 1").fetchone()
@@ -220,6 +254,12 @@ class Store:
         with self._in_lock:
             row = self._in.execute("SELECT value FROM checkpoints WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else None
+
+    def checkpoints(self) -> dict[str, tuple[Any, float]]:
+        """{name: (bookmark, when it was committed)}"""
+        with self._in_lock:
+            rows = self._in.execute("SELECT name, value, updated_at FROM checkpoints ORDER BY name").fetchall()
+        return {name: (json.loads(value), at) for name, value, at in rows}
 
     def set_checkpoint(self, name: str, value: Any) -> None:
         with self._in_lock, _transaction(self._in):
@@ -428,12 +468,13 @@ def _create(path: Path) -> None:
                 f"{path} was written by a newer version (store {found}; this program knows up to {VERSION})",
                 hint="install the newer mailbox-connectors again",
             )
-        if found == 0:
+        if found < VERSION:
             with _transaction(connection):
-                # Another thread of this process may have made it meanwhile.
-                if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _SCHEMA.split(";"):
+                # Another thread, or another program, may have done it meanwhile.
+                found = connection.execute("PRAGMA user_version").fetchone()[0]
+                for script in [_SCHEMA] if found == 0 else [_UPGRADES[number] for number in range(found, VERSION)]:
+                    for statement in script.split(";"):
                         connection.execute(statement)
-                    connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.execute(f"PRAGMA user_version = {max(found, VERSION)}")
     finally:
         connection.close()

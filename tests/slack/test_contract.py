@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import signal
 from contextlib import AbstractContextManager
 from typing import Any
 
-from connectors.base.home import Home
 from connectors.slack.connector import SlackConnector
 from connectors.testing import ConnectorContract
 from connectors.testing.slack import FakeSlack
-from connectors.testing.waiting import wait_for
 
 #: A machine runs one connector a token: the tests may run in several processes at once.
 NOBODY = f"xapp-{secrets.token_hex(8)}"
@@ -50,15 +47,3 @@ class TestSlackConnector(ConnectorContract):
 
     def fail_next(self, platform: Any, kind: str) -> None:
         platform.fail_next(kind)
-
-    def test_three_deaths_inside_one_send_make_a_dead_letter(self, home: Home) -> None:
-        """As in the contract, but one after the other: here sends to several conversations run side by side."""
-        self.open(home)
-        self.drop(home, "a.json", {"conversation_id": "C1", "text": "hi", "id": "o1"})
-        for _ in range(3):
-            assert self.start(home, outcomes=["kill"]).wait() == -signal.SIGKILL
-        self.drop(home, "b.json", {"conversation_id": "C2", "text": "hi", "id": "o2"})
-        self.start(home, outcomes=["true"]).connected()
-        [receipt] = wait_for(lambda: self.receipts(home))
-        [reason] = wait_for(lambda: self.reasons(home))
-        assert (receipt.id, reason.id, reason.class_) == ("o2", "o1", "crashed")
