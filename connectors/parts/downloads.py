@@ -175,6 +175,7 @@ class Downloads:
                 queue.popleft()
             if not queue:
                 self._queues.pop(held.conversation, None)
+            self._changed.notify_all()
 
     # ── fetching again ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -187,6 +188,8 @@ class Downloads:
         if not event_id:
             raise Rejected("fetch needs a target_id", hint="set target_id to the event's id, as in the inbox file")
         with self._changed:
+            while event_id in self._held and self._held[event_id].batch.over and not self._closed:
+                self._changed.wait(_STOP_POLL_S)  # it is being published
             if event_id in self._held or event_id in self._fetching:
                 raise RetryLater(f"the files of {event_id} are being fetched", after_s=1.0)
             self._fetching.add(event_id)
