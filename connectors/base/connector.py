@@ -233,8 +233,11 @@ class Connector(ABC):
         if fresh < len(messages):
             runtime.status.count("duplicates", len(messages) - fresh)
         for message in messages:
-            self.logger.info("received %s %s from %s", message.kind, message.id, message.sender.id)
+            self._log_received(message)
         return paths
+
+    def _log_received(self, message: Message) -> None:
+        self.logger.info("received %s %s from %s", message.kind, message.id, message.sender.id)
 
     def checkpoint(self, name: str = "main") -> Any:
         """The bookmark that `write_all_to_inbox` committed last; None at first."""
@@ -249,6 +252,7 @@ class Connector(ABC):
         runtime = self._open_runtime()
         fresh = runtime.intake.hold(msg)
         runtime.status.count("received" if fresh else "duplicates", last_received=utc_now())
+        self._log_received(msg)
         return fresh
 
     def release(self, msg: Message) -> Path:

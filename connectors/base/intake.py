@@ -175,6 +175,9 @@ class Intake:
             row = self._store.event(message.id)
             if row is None or not row.held:
                 raise ValueError(f"{message.id} is not held")
+            if message.received_at is None:
+                at = datetime.fromtimestamp(row.received_at, UTC).isoformat(timespec="microseconds")
+                message = message.model_copy(update={"received_at": at})
             body = message.to_bytes()
             part = self._staging / f"{row.file}.tmp"
 

@@ -49,6 +49,10 @@ def _print(found: Overview) -> None:
             [_STYLES.get(instance.state, "") for instance in found.instances],
         )
     _print_drops(found)
+    for instance in found.instances:
+        if instance.note and not instance.problem:
+            say()
+            prose(f"{instance.name}: ", instance.note, most_lines=_MOST_LINES)
     lines = [*found.problems]
     hints = [""] * len(lines)
     for instance in found.instances:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -444,6 +445,16 @@ def test_a_renewed_event_is_read_again_by_who_has_read_it(home: Path) -> None:
     box = Box(home)
     box.intake.accept([with_text("without its file")])[0].unlink()
     assert Message.from_file(box.intake.renew(with_text("with its file"))).content.text == "with its file"
+
+
+def test_a_held_event_says_when_it_was_received_not_when_its_files_came(home: Path) -> None:
+    box = Box(home)
+    box.intake.hold(event("e1"))
+    at = box.clocks.wall
+    box.clocks.tick(60)
+    received = Message.from_file(box.intake.release(event("e1"))).received_at
+    assert received is not None
+    assert datetime.fromisoformat(received).timestamp() == at
 
 
 def test_only_a_published_event_is_renewed(home: Path) -> None:
