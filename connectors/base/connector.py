@@ -227,12 +227,13 @@ class Connector(ABC):
         """`write_to_inbox` of several at once, and of a source's bookmark (name, value) in the same transaction."""
         runtime = self._open_runtime()
         paths = runtime.intake.accept(messages, checkpoint)
-        fresh = len(messages) - runtime.intake.duplicates
+        known = runtime.intake.known
+        fresh = [message for message in messages if message.id not in known]
         if messages:
-            runtime.status.count("received", fresh, last_received=utc_now())
-        if fresh < len(messages):
-            runtime.status.count("duplicates", len(messages) - fresh)
-        for message in messages:
+            runtime.status.count("received", len(fresh), last_received=utc_now())
+        if known:
+            runtime.status.count("duplicates", len(messages) - len(fresh))
+        for message in fresh:
             self._log_received(message)
         return paths
 
@@ -252,7 +253,8 @@ class Connector(ABC):
         runtime = self._open_runtime()
         fresh = runtime.intake.hold(msg)
         runtime.status.count("received" if fresh else "duplicates", last_received=utc_now())
-        self._log_received(msg)
+        if fresh:
+            self._log_received(msg)
         return fresh
 
     def release(self, msg: Message) -> Path:
@@ -287,10 +289,11 @@ class Connector(ABC):
 
         Not for ends: those are raised.
         """
-        self._reported = (state, note)
+        before, self._reported = self._reported, (state, note)
         self._open_runtime().status.update(state=state, note=note)
-        level = logging.INFO if state == "connected" else logging.WARNING
-        self.logger.log(level, "%s", f"{state}: {note}" if note else state)
+        if self._reported != before:
+            level = logging.INFO if state == "connected" else logging.WARNING
+            self.logger.log(level, "%s", f"{state}: {note}" if note else state)
 
     def save_incoming(self, chunks: Iterable[bytes], name: str) -> dict[str, Any]:
         """Store a file that came in; returns its entry for `content.attachments`: path, name, size, sha256.

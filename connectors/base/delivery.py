@@ -31,6 +31,8 @@ from connectors.base.settings import DeliveryPolicy, Limits
 from connectors.base.steps import step
 from connectors.base.store import OutRow, OutState, PartRow, Store
 
+#: Actions that are done in some conversation.
+_SOMEWHERE = frozenset({"edit", "react", "typing"})
 #: An outgoing whose id is also under way elsewhere looks again after this time.
 _SAME_ID_WAIT_S = 1.0
 
@@ -217,9 +219,10 @@ class Delivery:
         self._lanes.add(item)
 
     def _lane(self, message: OutgoingMessage) -> str:
-        if message.conversation_id or message.reply_to is None:
+        answered = message.reply_to if message.reply_to is not None else message.target_id
+        if message.conversation_id or answered is None:
             return message.conversation_id
-        event = self._store.event(message.reply_to)
+        event = self._store.event(answered)
         return event.conversation_id if event else ""
 
     def recover(self) -> None:
@@ -312,16 +315,22 @@ class Delivery:
         changes: dict[str, Any] = {"connector_instance": self._name}
         if "id" not in message.model_fields_set:
             changes["id"] = row.key
-        if message.reply_to is not None:
-            event = self._store.event(message.reply_to)
+        answered = message.reply_to if message.reply_to is not None else message.target_id
+        if answered is not None:
+            event = self._store.event(answered)
             if event is not None:
                 changes["conversation_id"] = message.conversation_id or event.conversation_id
                 changes["thread_id"] = message.thread_id or event.thread_id
-            elif not message.conversation_id:
+            elif message.reply_to is not None and not message.conversation_id:
                 raise Rejected(
                     f"reply_to: {self._name} knows no event {message.reply_to!r}",
                     hint="use the id of an event of this instance, or give conversation_id",
                 )
+        if message.action in _SOMEWHERE and not (message.conversation_id or changes.get("conversation_id")):
+            raise Rejected(
+                f"{message.action} needs a conversation_id",
+                hint="give conversation_id, or the id of an event as reply_to or target_id",
+            )
         if message.action not in self._sending.actions:
             raise Rejected(
                 f"this connector has no action {message.action!r}",

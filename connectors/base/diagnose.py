@@ -19,12 +19,13 @@ from typing import Any
 
 from connectors.base.checks.finding import Finding, Level
 from connectors.base.connector import Connector
-from connectors.base.errors import ConnectorError
+from connectors.base.errors import ConnectorError, RetryLater
 from connectors.base.process import Spec
 from connectors.base.registry import load_class
 
 #: A platform that takes longer to answer is a finding.
 LIMIT_S = 30.0
+_NETWORK = "look at network, proxy and base_url; then ask again"
 
 
 def start(spec: Spec) -> subprocess.Popen[bytes]:
@@ -54,7 +55,7 @@ def answer(process: subprocess.Popen[bytes], spec: Spec, where: str) -> list[Fin
         process.kill()
         process.communicate()
         what = f"{spec.name}: no answer from the platform within {LIMIT_S:g} s"
-        return [Finding(Level.WARNING, "platform", what, where, "look at network, proxy and base_url; then ask again")]
+        return [Finding(Level.WARNING, "platform", what, where, _NETWORK)]
     try:
         return [Finding(**{**found, "level": Level(found["level"])}) for found in json.loads(out)]
     except (ValueError, TypeError, KeyError):
@@ -75,7 +76,8 @@ def _ask(spec: Spec) -> Iterator[Finding]:
         for found in connector.diagnose():
             yield Finding(**connector.redactor.redact_data(asdict(found)))
     except ConnectorError as error:
-        yield Finding(Level.ERROR, "platform", f"{spec.name}: {error}", where, error.hint or f"edit {where}")
+        otherwise = _NETWORK if isinstance(error, RetryLater) else f"edit {where}"
+        yield Finding(Level.ERROR, "platform", f"{spec.name}: {error}", where, error.hint or otherwise)
 
 
 def _home(spec: Spec) -> str:

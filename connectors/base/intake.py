@@ -120,7 +120,7 @@ class Intake:
         self._waiting = 0
         self._room = 0
         self._recount_at = 0.0
-        self.duplicates = 0
+        self.known: frozenset[str] = frozenset()  # of the last `accept`: those that came before
 
     # ── the protocol ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -138,7 +138,7 @@ class Intake:
                 if self._try(len(fresh), exempt, partial(self._record, fresh, checkpoint, held=False)):
                     break
                 fresh, files = self._fresh(messages)  # another thread may have brought the same event meanwhile
-            self.duplicates = len(messages) - len(fresh)
+            self.known = frozenset({m.id for m in messages} - {s.row.id for s in fresh})
             if fresh:
                 try:
                     self._in_spite_of_no_room(lambda: self._publish([s.name for s in fresh]))

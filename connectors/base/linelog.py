@@ -60,7 +60,7 @@ class LineLog:
 
     def write(self, text: str) -> None:
         """Lines of the manager's own, with the time."""
-        stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         for line in text.splitlines():
             clean = self._clean(line)
             self._put(f"{stamp} manager: {clean}", clean)

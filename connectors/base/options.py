@@ -134,9 +134,11 @@ def read_options(
                 data[info.name] = environ[info.env]
             elif info.secret:
                 text = f'option "{info.name}" is secret and its variable {info.env} is set but empty'
-                problems.append(OptionProblem((info.name,), f"{text}: give it a value, or unset it{_help(info)}"))
+                otherwise = "" if info.required else ", or unset it"
+                problems.append(OptionProblem((info.name,), f"{text}: give it a value{otherwise}{_help(info)}"))
         elif info.secret and data.get(info.name) == "":
-            text = f'option "{info.name}" is secret and empty: give it a value, or leave it out{_help(info)}'
+            otherwise = "" if info.required else ", or leave it out"
+            text = f'option "{info.name}" is secret and empty: give it a value{otherwise}{_help(info)}'
             problems.append(OptionProblem((info.name,), text))
     taken = {problem.path[0] for problem in problems}
     try:

@@ -34,13 +34,14 @@ def list_(
     paired: Annotated[bool, typer.Option("--paired", help="Those who are paired, instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List who waits for an approval, or who has one."""
+    """List who waits for an approval; with --paired, who has one."""
     home = home_of(seed_home)
     rows = list(_paired(home, instance) if paired else _waiting(home, instance))
     if as_json:
         print_json(rows)
     elif not rows and sys.stdout.isatty():
-        say("nobody is paired" if paired else "nobody waits for an approval")
+        nobody = "nobody waits for an approval; who has one: connectors pair list --paired"
+        say("nobody is paired" if paired else nobody)
     elif paired:
         columns = ("USER", "PAIRED", "INSTANCE", "NAME")
         table(columns, [(r["user_id"], age(r["approved_at"]), r["instance"], _name(r)) for r in rows])
@@ -53,8 +54,9 @@ def list_(
 
 @app.command()
 def approve(code: Code, seed_home: SeedHome = HERE, instance: Instance = None) -> None:
-    """Let the person who got this code write directly, from the next message on.
+    """Let the person who got this code write directly.
 
+    From the next message on.
     Only if you know on another way whose code it is: who got it is let in, not who names it.
     """
     name, pairing = _holder(home_of(seed_home), code, instance)

@@ -204,7 +204,7 @@ class Downloads:
         if message is None:
             raise Rejected(
                 f"no kept event has the id {event_id!r}",
-                hint="the id is in the inbox file; events are forgotten after limits.keep_acked_days",
+                hint="the id is in the inbox file; events are kept as long as limits.keep_events and keep_days say",
             )
         entries = [dict(entry) for entry in message.content.attachments]
         wanted = [n for n, entry in enumerate(entries) if entry.get("ref") and not entry.get("path")]

@@ -12,6 +12,7 @@ from typing import Any
 from connectors.base.errors import AuthError, ConnectorError, Rejected, RetryLater
 
 TOKENS = "https://api.slack.com/apps: your app, OAuth & Permissions"
+APP_TOKENS = "https://api.slack.com/apps: your app, Basic Information, App-Level Tokens"
 #: The credential is not, or no longer, good.
 _AUTH = {
     "invalid_auth": "the token is wrong",
@@ -76,8 +77,8 @@ def error_for(
     if word == "not_allowed_token_type":
         return AuthError(said, hint=_HINTS[word])
     if word in _AUTH:
-        token = "app_token" if method == "apps.connections.open" else "bot_token"
-        return AuthError(f"{said}: {_AUTH[word]}", hint=f"renew {token}: {TOKENS}")
+        hint = f"renew app_token: {APP_TOKENS}" if method == "apps.connections.open" else f"renew bot_token: {TOKENS}"
+        return AuthError(f"{said}: {_AUTH[word]}", hint=hint)
     if word == "missing_scope":
         needed = str(answer.get("needed") or "")
         hint = f"add the scope {needed} to the app and install it again: {TOKENS}"

@@ -66,7 +66,8 @@ class Web:
         except SlackRequestError as error:
             raise Rejected(f"{method}: {error}") from error
         except (OSError, HTTPException) as error:
-            raise RetryLater(f"{method}: {reason(error)}", ambiguous=may_have_arrived(error)) from error
+            said = f"{method}: {urlsplit(self._client.base_url).hostname}: {reason(error)}"
+            raise RetryLater(said, ambiguous=may_have_arrived(error)) from error
         answer = response.data if isinstance(response.data, Mapping) else {}
         return answer, {str(name).lower(): str(value) for name, value in response.headers.items()}
 

@@ -18,7 +18,7 @@ from connectors.base.errors import AuthError, BadMessage, ConfigError, Connector
 from connectors.base.message import OutgoingMessage, Receipt
 from connectors.base.settings import DeliveryPolicy
 from connectors.base.store import OutRow
-from tests.base.box import Box, Clocks
+from tests.base.box import Box, Clocks, event
 from tests.helpers import wait_for
 
 
@@ -862,3 +862,13 @@ def test_what_may_be_done_twice_is_never_ambiguous(home: Path, action: str) -> N
     box.deliver()
     assert [m.ambiguous for m in box.sent] == [False, True, True]
     assert "ambiguous" not in box.receipts()["m.json"]
+
+
+def test_the_event_that_an_action_is_about_says_where(home: Path) -> None:
+    box = Box(home, actions=frozenset({"edit"}))
+    box.intake.accept([event("e1", conversation="C7", thread_id="T7")])
+    box.drop("a.json", {"action": "edit", "target_id": "e1", "text": "new"})
+    box.drop("b.json", {"action": "edit", "target_id": "17", "text": "new"})
+    box.deliver()
+    assert [(m.conversation_id, m.thread_id) for m in box.sent] == [("C7", "T7")]
+    assert box.dead()["b.json"]["reason"] == "edit needs a conversation_id"

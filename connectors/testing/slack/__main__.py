@@ -134,6 +134,10 @@ def run(fake: FakeSlack, lines: Iterable[str], say: Callable[[str], None], stop:
     stop.wait()
 
 
+#: The same at every start, so that what was pasted once stays valid.
+APP_TOKEN = "xapp-1-A1-demo"  # noqa: S105 - it opens nothing
+
+
 def main(argv: list[str] | None = None) -> int:
     """The program."""
     parser = argparse.ArgumentParser(
@@ -147,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         from connectors.testing.slack.fake import FakeSlack
 
-        with FakeSlack(options.port) as fake:
+        with FakeSlack(options.port, app_token=APP_TOKEN) as fake:
             fake.world.watchers.append(lambda channel, message: _say(shown(fake, channel, message)))
             _say(introduction(fake))
             if options.demo:

@@ -77,6 +77,10 @@ def watch(fake: FakeTelegram, screen: Screen) -> None:
     threading.Thread(target=show, daemon=True).start()
 
 
+#: The same at every start, so that what was pasted once stays valid.
+TOKEN = "7000000001:AA-demo-demo-demo-demo-demo-demo-dem"  # noqa: S105 - it opens nothing
+
+
 def main(argv: list[str] | None = None) -> int:
     """The program."""
     parser = argparse.ArgumentParser(
@@ -90,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
         from connectors.testing.telegram.fake import FakeTelegram
         from connectors.testing.telegram.screen import Screen
 
-        with FakeTelegram(options.port, privacy=not options.all) as fake:
+        with FakeTelegram(options.port, token=TOKEN, privacy=not options.all) as fake:
             screen = Screen(fake)
             watch(fake, screen)
             _say(introduction(fake))
