@@ -66,6 +66,8 @@ class Host:
     report: Callable[[str, str, str, str], None]
     #: Told of every line a connector prints: (instance, line).
     echo: Callable[[str, str], None] | None = None
+    #: Not while one of them has the terminal: lines would tear what is being typed.
+    quiet_under_chat: bool = False
     #: Who gets the manager's own stdin and stdout.
     stdin_owner: str | None = None
     stdin: Literal["terminal", "pipe", "none"] = "none"
@@ -269,8 +271,9 @@ class Instance:
             self.host.report(self.name, event, text, hint)
 
     def _echo(self, line: str) -> None:
-        if self.host.echo is not None:
-            self.host.echo(self.name, line)
+        host = self.host
+        if host.echo is not None and not (host.quiet_under_chat and host.stdin_owner is not None):
+            host.echo(self.name, line)
 
     # -- status.json, which is ours while there is no process
 

@@ -77,6 +77,7 @@ class ConnectorManager:
         once: bool = False,
         say: Callable[[str], None] | None = None,
         echo: Callable[[str, str], None] | None = None,
+        quiet_under_chat: bool = False,
         stdin: Stdin | None = None,
     ) -> int:
         """Run everything; blocks. Returns the manager's exit code.
@@ -84,8 +85,8 @@ class ConnectorManager:
         Raises InstanceLocked when another manager runs on this home, and ConfigError when the file as a whole is
         unusable. `restart_on_crash` and `restart_delay` (seconds) override `manager.restart` of the file. With
         `once` it also ends when all that is left cannot run. `say(line)` shows verdicts and problems (default:
-        the logger `connectors.manager`), `echo(instance, line)` what the connectors print. `stdin` is found out
-        when it is not given.
+        the logger `connectors.manager`), `echo(instance, line)` what the connectors print; with
+        `quiet_under_chat` not while one of them has the manager's stdin. `stdin` is found out when it is not given.
         """
         occupy_standard_descriptors()
         self.home.make_common()
@@ -98,6 +99,7 @@ class ConnectorManager:
                     workings=self.workings,
                     say=say or log.info,
                     echo=echo,
+                    quiet_under_chat=quiet_under_chat,
                     stdin=kind_of_stdin() if stdin is None else stdin,
                     once=once,
                     version=_version(),

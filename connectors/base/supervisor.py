@@ -69,6 +69,8 @@ class Setup:
     say: Callable[[str], None] = log.info
     #: Shows a line that a connector printed: (instance, line).
     echo: Callable[[str, str], None] | None = None
+    #: No such lines while a connector has the manager's stdin.
+    quiet_under_chat: bool = False
     stdin: Stdin = "none"
     #: End when nothing runs any more, also for want of a correct configuration.
     once: bool = False
@@ -140,6 +142,7 @@ class Supervisor:
             say=self._log.write,
             report=self._reported,
             echo=setup.echo,
+            quiet_under_chat=setup.quiet_under_chat,
             stdin=setup.stdin,
         )
         self._reloader = Reloader(

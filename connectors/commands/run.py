@@ -20,7 +20,7 @@ def run(
         bool | None,
         typer.Option(
             "--logs/--no-logs",
-            help="Show what the connectors log, on stderr. Default: unless stdin is a terminal or a pipe.",
+            help="Show what the connectors log, on stderr. Default: unless a connector has the terminal or the pipe.",
             show_default=False,
         ),
     ] = None,
@@ -31,7 +31,6 @@ def run(
     A saved change of connectors.yml or .env is carried out at once. SIGHUP reads them again, SIGTERM or Ctrl-C stops.
     """
     from connectors.base.manager import ConnectorManager
-    from connectors.base.terminal import kind_of_stdin
 
     home = home_of(seed_home)
     try:
@@ -39,8 +38,8 @@ def run(
     except FileNotFoundError:
         raise ConfigError(f"there is no {home.config_file}", hint="connectors init makes one") from None
     # Under a chat the log lines would tear what is being typed.
-    shown = kind_of_stdin() == "none" if logs is None else logs
-    raise typer.Exit(manager.start(once=once, say=_say, echo=_echo if shown else None))
+    echo = None if logs is False else _echo
+    raise typer.Exit(manager.start(once=once, say=_say, echo=echo, quiet_under_chat=logs is None))
 
 
 def _say(line: str) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,22 @@ def test_run_without_a_configuration_says_how_to_make_one(home: Path) -> None:
 def test_run_shows_what_the_connectors_log_when_nobody_chats_here(box: Path) -> None:
     with manager(box):
         wait_for(lambda: "cli | " in (box / "run.log").read_text(), deadline_s=DEADLINE_S)
+
+
+def test_run_on_a_terminal_shows_them_too_when_no_connector_uses_it(home: Path) -> None:
+    program = """
+        from connectors.base.connector import Connector
+
+        class Mine(Connector):
+            connector_type = "mine"
+            def connect(self): pass
+            def disconnect(self): pass
+            def run_loop(self): pass
+            def send_message(self, msg): return True
+    """
+    (home / "mine.py").write_text(textwrap.dedent(program))
+    (home / "connectors.yml").write_text("connectors: [{name: mine-main, type: ./mine.py}]\n")
+    assert "mine-main | " in connectors("run", home=home, text="what is piped in, and nobody reads\n").stderr
 
 
 def test_a_second_manager_on_the_home_is_refused_by_name(box: Path) -> None:
