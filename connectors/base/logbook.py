@@ -6,7 +6,6 @@ import logging
 import sys
 import time
 import unicodedata
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from connectors.base.secrets import RedactingFilter, Redactor
@@ -47,6 +46,8 @@ def set_up(
     """Log to stderr and, when given, to `file`, rotated. Returns the handlers, for `tear_down`."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if file is not None:
+        from logging.handlers import RotatingFileHandler  # half a MB, and not needed under the manager
+
         handlers.append(
             RotatingFileHandler(
                 file,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -45,5 +44,7 @@ def did_you_mean(suggestion: str | None) -> str:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was most probably meant, if any is near."""
     lowered = {name.lower(): name for name in known}
+    import difflib  # for whoever mistyped something; the others save its memory
+
     found = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     return lowered[found[0]] if found else None

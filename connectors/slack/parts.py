@@ -136,8 +136,8 @@ class Parts:
         """https://docs.slack.dev/reference/methods/apps.connections.open"""
         url = text(self._app.call("apps.connections.open").get("url"))
         proxy = None if bypassed(url) else self._app.proxy
-        sock, begin = open_socket(url, proxy=proxy, timeout_s=min(self._options.timeout_s, 10.0))
-        return Session(number, sock, listener, begin)
+        socket = open_socket(url, proxy=proxy, timeout_s=min(self._options.timeout_s, 10.0))
+        return Session(number, socket, listener)
 
     def _up(self, hello: Mapping[str, Any], down_s: float) -> None:
         """A socket said hello, after `down_s` seconds without one."""

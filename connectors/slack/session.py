@@ -9,36 +9,31 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from connectors.base.errors import RetryLater
-from connectors.slack import frames
-from connectors.slack.frames import Ended, Frame, Reader
-from connectors.slack.stream import Stream
+from connectors.slack.websocket import Closed, WebSocket
 
 #: What happened: (session, "hello" | "disconnect" | "ended" | "envelope", the message).
 Listener = Callable[["Session", str, Mapping[str, Any]], None]
 #: Why a session ended, when Slack said so.
 CLOSED = "closed by Slack"
 _CLOSE_S = 1.0
-_SEND_S = 5.0
 
 
 class Session:
     """Reads until the stream ends. The listener is called in the reading thread and must not block."""
 
-    def __init__(self, number: int, sock: socket.socket, listener: Listener, begin: bytes = b"") -> None:
+    def __init__(self, number: int, socket: WebSocket, listener: Listener) -> None:
         self.number = number
         self.greeted = False
         self.leaving_since: float | None = None  # Slack will end it, and another one has taken its place
         self.opened_at = self.pinged_at = time.monotonic()
         self._asked_at: float | None = None  # the first ping that was not answered
-        self._stream = Stream(sock)
-        self._reader = Reader(self._stream.recv, begin)
+        self._socket = socket
         self._listener = listener
         self._closing = False
         self.ended = threading.Event()
@@ -54,7 +49,7 @@ class Session:
         if self._asked_at is None:
             self._asked_at = self.pinged_at
         try:
-            self._send(frames.PING, b"%d" % self.number)
+            self._socket.ping(b"%d" % self.number)
         except OSError:
             return  # the reading thread finds out why
 
@@ -66,7 +61,7 @@ class Session:
     def acknowledge(self, envelope_id: str) -> None:
         """Tell Slack that an envelope was received. Raises RetryLater when it cannot be told: it will come again."""
         try:
-            self._send(frames.TEXT, json.dumps({"envelope_id": envelope_id}).encode())
+            self._socket.send_text(json.dumps({"envelope_id": envelope_id}).encode())
         except OSError as error:
             raise RetryLater(f"the socket is gone: {error}") from error
 
@@ -75,47 +70,39 @@ class Session:
         if not self._closing:
             self._closing = True
             with contextlib.suppress(OSError):  # it may be gone already
-                self._send(frames.CLOSE, (1000).to_bytes(2, "big"), _CLOSE_S)
-        self._stream.cut()
+                self._socket.close(_CLOSE_S)
+        self._socket.cut()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(_CLOSE_S)
-        self._stream.close()
+        self._socket.free()
 
     def cut(self) -> None:
         """End it without a word: it is dead."""
         self._closing = True
-        self._stream.cut()
-
-    def _send(self, opcode: int, data: bytes, timeout_s: float = _SEND_S) -> None:
-        self._stream.send(frames.frame(opcode, data), timeout_s)
+        self._socket.cut()
 
     def _read(self) -> None:
         why = ""
         try:
-            for frame in self._reader.frames():
-                if frame.opcode == frames.CLOSE:
-                    why = CLOSED
-                    self._send(frames.CLOSE, frame.data[:2])
-                    break
-                self._take(frame)
-        except (Ended, OSError, ValueError) as error:
+            for data in self._socket.messages():
+                if data is None:
+                    self._asked_at = None
+                else:
+                    self._take(_parse(data))
+        except Closed:
+            why = CLOSED
+        except (OSError, ValueError) as error:
             why = str(error)
-        self._stream.cut()
+        self._socket.cut()
         self.ended.set()
         self._listener(self, "ended", {"reason": why})
 
-    def _take(self, frame: Frame) -> None:
-        if frame.opcode == frames.PING:
-            self._send(frames.PONG, frame.data)
-        elif frame.opcode == frames.PONG:
-            self._asked_at = None
-        elif frame.opcode in (frames.TEXT, frames.BINARY):
-            message = _parse(frame.data)
-            kind = message.get("type")
-            if kind == "hello":
-                self.greeted = True
-            name = str(kind) if kind in ("hello", "disconnect") and "envelope_id" not in message else "envelope"
-            self._listener(self, name, message)
+    def _take(self, message: Mapping[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "hello":
+            self.greeted = True
+        name = str(kind) if kind in ("hello", "disconnect") and "envelope_id" not in message else "envelope"
+        self._listener(self, name, message)
 
 
 def _parse(data: bytes) -> Mapping[str, Any]:

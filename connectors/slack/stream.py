@@ -1,4 +1,4 @@
-"""A connected socket, plain or TLS, that one thread reads and others write.
+"""A connected socket, plain or TLS, that one thread reads while another one writes.
 
 OpenSSL allows one thread at a time in a connection (https://docs.openssl.org/master/man7/openssl-threads/), so nobody
 waits inside of it: the socket does not block, waits are on its descriptor, and a lock is held for single operations.
@@ -24,7 +24,6 @@ class Stream:
         self._sock = sock
         self._fd = sock.fileno()
         self._lock = threading.Lock()
-        self._writing = threading.Lock()
 
     def recv(self, count: int) -> bytes:
         """Some bytes, waited for; none at the end. Raises OSError."""
@@ -39,20 +38,19 @@ class Stream:
             self._wait(wanted, None)
 
     def send(self, data: bytes, timeout_s: float) -> None:
-        """All of it, in one piece among threads. Raises OSError, TimeoutError when the other side takes nothing."""
+        """All of it. Raises OSError, TimeoutError when the other side takes nothing."""
         until = time.monotonic() + timeout_s
         view = memoryview(data)
-        with self._writing:
-            while view:
-                with self._lock:
-                    try:
-                        view = view[self._sock.send(view) :]
-                        continue
-                    except ssl.SSLWantReadError:
-                        wanted = _READ
-                    except (BlockingIOError, ssl.SSLWantWriteError):
-                        wanted = _WRITE
-                self._wait(wanted, until - time.monotonic())
+        while view:
+            with self._lock:
+                try:
+                    view = view[self._sock.send(view) :]
+                    continue
+                except ssl.SSLWantReadError:
+                    wanted = _READ
+                except (BlockingIOError, ssl.SSLWantWriteError):
+                    wanted = _WRITE
+            self._wait(wanted, until - time.monotonic())
 
     def cut(self) -> None:
         """End it now: who waits in `recv` gets its end."""

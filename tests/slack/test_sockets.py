@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import ssl
-import struct
 import subprocess
 import threading
 from functools import partial
@@ -17,8 +15,6 @@ import pytest
 
 from connectors.base.errors import AuthError, RetryLater
 from connectors.base.message import Message
-from connectors.slack import frames
-from connectors.slack.frames import Ended, Frame, Reader
 from connectors.slack.receiving import MAX_WAITING
 from connectors.slack.session import Listener, Session
 from connectors.slack.sockets import Hooks, Sockets
@@ -26,6 +22,7 @@ from connectors.testing.slack import FakeSlack
 from connectors.testing.waiting import wait_for
 from tests.helpers import requires
 from tests.slack.live import Live
+from tests.slack.peer import Peer, closings, opened
 
 
 def test_at_a_refresh_the_new_socket_is_open_before_the_old_one_ends(live: Live) -> None:
@@ -174,18 +171,16 @@ def test_a_full_inbox_leaves_envelopes_to_slack_and_loses_none(fake: FakeSlack, 
 
 
 def test_a_socket_that_is_closed_says_so_to_the_other_side() -> None:
-    ours, theirs = socket.socketpair()
-    with theirs:
-        session = Session(1, ours, lambda session, what, message: None)
+    with Peer() as peer:
+        session = Session(1, peer.websocket(), lambda session, what, message: None)
         session.start()
         session.close()
         session.close()
-        [closing] = [found for found in heard(theirs) if found.opcode == frames.CLOSE]
-        assert closing.data == (1000).to_bytes(2, "big")
+        assert closings(peer.heard()) == [1000]
 
 
 def test_the_old_socket_is_read_until_the_new_one_is_there() -> None:
-    pairs = [socket.socketpair(), socket.socketpair()]
+    old, new = peers = Peer(), Peer()
     may_open, stopped = threading.Event(), threading.Event()
     envelopes: list[tuple[bool, int]] = []
     may_open.set()
@@ -193,7 +188,7 @@ def test_the_old_socket_is_read_until_the_new_one_is_there() -> None:
     def open_one(number: int, listener: Listener) -> Session:
         if not may_open.is_set():
             raise RetryLater("not now", after_s=0.01)
-        return Session(number, pairs[number - 1 if number == 1 else 1][0], listener)
+        return Session(number, (old if number == 1 else new).websocket(), listener)
 
     hooks = Hooks(
         open=open_one,
@@ -204,26 +199,25 @@ def test_the_old_socket_is_read_until_the_new_one_is_there() -> None:
         stopped=stopped.is_set,
         log=lambda *words: None,
     )
-    old, new = (server for _, server in pairs)
-    say(old, {"type": "hello"})
+    old.say({"type": "hello"})
     sockets = Sockets(hooks, ping_s=60, drain_s=0)
     sockets.start()
     may_open.clear()
     runner = threading.Thread(target=sockets.run)
     runner.start()
-    say(old, {"type": "disconnect", "reason": "refresh_requested"})
+    old.say({"type": "disconnect", "reason": "refresh_requested"})
     for n in range(3):
-        say(old, {"type": "events_api", "envelope_id": "e", "n": n})
+        old.say({"type": "events_api", "envelope_id": "e", "n": n})
         wait_for(partial(envelopes.__contains__, (True, n)))
-    say(new, {"type": "hello"})
+    new.say({"type": "hello"})
     may_open.set()
-    assert [found.opcode for found in heard(old)] == [frames.CLOSE], "it is closed when the new one has said hello"
+    assert closings(old.heard()) == [1000], "it is closed when the new one has said hello"
     stopped.set()
     sockets.wake()
     runner.join()
     sockets.close()
-    for _, server in pairs:
-        server.close()
+    for peer in peers:
+        peer.close()
 
 
 @pytest.mark.parametrize("size", [10, 300_000])
@@ -242,9 +236,10 @@ def test_over_tls_messages_go_both_ways_at_once(tmp_path: Path, size: int) -> No
     shaking.start()
     ours = client_side.wrap_socket(plain)
     shaking.join()
-    theirs = made_server[0]
+    theirs = Peer(made_server[0])
+    speaking = Peer(made_server[0])  # another one than hears: a protocol is for one thread
     got: list[Any] = []
-    session = Session(1, ours, lambda session, what, message: got.append(message.get("n")))
+    session = Session(1, opened(ours), lambda session, what, message: got.append(message.get("n")))
     session.start()
 
     def acknowledge_all() -> None:
@@ -253,31 +248,16 @@ def test_over_tls_messages_go_both_ways_at_once(tmp_path: Path, size: int) -> No
 
     def say_all() -> None:
         for n in range(50):
-            say(theirs, {"type": "x", "n": n, "text": "y" * size})
+            speaking.say({"type": "x", "n": n, "text": "y" * size})
 
     sending, writer = threading.Thread(target=acknowledge_all), threading.Thread(target=say_all)
-    receiving = Reader(theirs.recv).frames()
     sending.start()
     writer.start()
-    acks = [json.loads(next(receiving).data)["envelope_id"].rstrip("x") for _ in range(50)]
+    acks = [json.loads(bytes(frame.data))["envelope_id"].rstrip("x") for frame in theirs.hear(50)]
     sending.join()
     writer.join()
     wait_for(lambda: len(got) == 50)
     session.close()
-    theirs.close()
+    theirs.sock.close()
     assert acks == [str(n) for n in range(50)]
     assert got[:50] == list(range(50))
-
-
-def say(sock: socket.socket, message: dict[str, Any]) -> None:
-    """As Slack does: one frame, not masked."""
-    data = json.dumps(message).encode()
-    sock.sendall(struct.pack("!BBQ", 0x81, 127, len(data)) + data)
-
-
-def heard(sock: socket.socket) -> list[Frame]:
-    """What comes until the end."""
-    found: list[Frame] = []
-    with contextlib.suppress(Ended):
-        found.extend(Reader(sock.recv).frames())
-    return found
