@@ -140,3 +140,63 @@ def test_it_is_private(home: Path, store: Store) -> None:
     store.record_events([row("a")])
     for path in store.path.parent.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+def downgrade(store: Store) -> None:
+    """Make it what the first version of this program made."""
+    store.close()
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("DROP INDEX events_by_origin")
+        connection.execute("ALTER TABLE events DROP COLUMN origin")
+        connection.execute("ALTER TABLE events DROP COLUMN digest")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+
+def schema_of(path: Path) -> set[str]:
+    with sqlite3.connect(path) as connection:
+        columns = {f"{row[1]} {row[2]}" for row in connection.execute("PRAGMA table_info(events)")}
+        found = columns | {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    connection.close()
+    return found
+
+
+def test_a_store_of_an_older_program_is_upgraded_in_place_with_all_that_it_knows(home: Path, store: Store) -> None:
+    new = schema_of(store.path)
+    store.record_events([row("a")], ("main", {"since": 5}))
+    downgrade(store)
+    assert schema_of(store.path) != new
+
+    again = Store.open(Home(home), "a")
+
+    assert schema_of(store.path) == new
+    assert again.known(["a"]) == {"a": "a.json"}
+    assert again.checkpoint("main") == {"since": 5}
+    again.record_events([EventRow("b", "b.json", "event", "C", None, False, 1.0, None, "origin", "digest")])
+    assert again.newest_of(["origin", "other"]) == {"origin": ("b", "digest")}
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    connection.close()
+
+
+def test_a_reader_understands_a_store_that_nobody_has_upgraded_yet(home: Path, store: Store) -> None:
+    store.record_events([row("a")], ("main", 1))
+    downgrade(store)
+    reader = Store.open_readonly(Home(home), "a")
+    assert reader is not None
+    found = reader.event("a")
+    assert found is not None
+    assert (found.file, reader.checkpoint("main"), list(reader.checkpoints())) == ("a.json", 1, ["main"])
+    reader.close()
+
+
+def test_of_each_origin_the_newest_event_is_known(store: Store) -> None:
+    for number in range(3):
+        store.record_events(
+            [
+                EventRow(f"{origin}{number}", "f", "event", "C", None, False, 1.0, None, origin, f"d{number}")
+                for origin in ("x", "y\ud800")
+            ]
+        )
+    assert store.newest_of(["x", "y\ud800", "z"]) == {"x": ("x2", "d2"), "y\ud800": ("y\\ud8002", "d2")}
+    assert len(store.newest_of([str(number) for number in range(3000)])) == 0

@@ -1,0 +1,196 @@
+"""What the runs of a source are made of: see `connectors.parts.runner`.
+
+`PollResult` is what a poll found, `Report` how its run went. `Note` is what is remembered of the runs across restarts,
+in the instance's store; `Requests` are those who asked for one and wait for its end; `Worker` is the thread in which
+they happen, so that a poll that hangs stops nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from queue import SimpleQueue
+from typing import Any, Self
+
+from connectors.parts.emitting import KEEP, Counts
+from connectors.parts.events import Event
+from connectors.parts.schedule import Schedule, jitter_s
+
+#: The bookmark's name under which the note lies. Names with a point are the project's own.
+NOTE = ".runs"
+#: What is remembered of an error.
+_ERROR_CHARS = 500
+
+
+@dataclass(frozen=True)
+class PollResult:
+    """What a poll found.
+
+    `events` may be an iterator: it is then read, checked and written in chunks, and only those are in memory.
+    `checkpoint` is any JSON, or a function that gives it after the last event; None: the next poll starts afresh; left
+    out: it stays. `more`: poll again at once, as long as the checkpoint moves. `next_s`: not again before that.
+    `problems`: what could not be read while the rest could; shown, and no failure.
+    """
+
+    events: Iterable[Event] = ()
+    checkpoint: Any = KEEP
+    more: bool = False
+    next_s: float | None = None
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run that succeeded. `more`: there is more to read now. `next_s`: not again before that, says the platform.
+
+    `problems`: what could not be read, while the rest could.
+    """
+
+    counts: Counts = field(default_factory=Counts)
+    more: bool = False
+    next_s: float | None = None
+    problems: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a receipt's metadata."""
+        said = {"problems": list(self.problems)} if self.problems else {}
+        return {**self.counts.to_dict(), "seconds": round(self.seconds, 3), **said}
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is remembered of the runs. Times are seconds since 1970."""
+
+    version: str = ""  #: the connector's, when the checkpoint was made; empty: of any
+    succeeded_at: float | None = None
+    failures: int = 0  #: in a row
+    failed_at: float | None = None
+    wait_s: float = 0.0  #: after the last failure
+    held: bool = False  #: that wait is the platform's own
+    next_s: float = 0.0  #: how long to wait at least after the last success
+    error: str = ""
+
+    @classmethod
+    def read(cls, data: object) -> Self:
+        """What was written before, by this version or another one."""
+        known = {item.name for item in fields(cls)}
+        return (
+            cls(**{name: value for name, value in data.items() if name in known}) if isinstance(data, dict) else cls()
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def succeeded(self, version: str, now: float, next_s: float) -> Note:
+        """After a run that succeeded."""
+        return Note(version, now, next_s=next_s)
+
+    def failed(self, error: str, now: float, wait_s: float, *, held: bool) -> Note:
+        """After one that failed: the checkpoint is where it was. A wait that the platform gave is no failure."""
+        data = {**self.to_dict(), "failed_at": now, "wait_s": wait_s, "held": held, "error": error[:_ERROR_CHARS]}
+        return Note(**{**data, "failures": self.failures + (not held)})
+
+    def not_ahead(self, now: float) -> Note:
+        """As it is, unless its times lie ahead of `now`: the clock was wrong then, or has been set back. They count as
+        now, so that nobody waits longer than was meant."""
+        times = {
+            name: min(at, now) for name in ("succeeded_at", "failed_at") if (at := getattr(self, name)) is not None
+        }
+        return replace(self, **times)
+
+    def due(self, schedule: Schedule, now: float, *, key: str, most_jitter_s: float) -> float:
+        """When the next run is due; `now` or earlier: at once."""
+        if self.failed_at is not None:
+            return self.failed_at + self.wait_s
+        if self.succeeded_at is None:
+            return now
+        due = max(schedule.next_after(self.succeeded_at), self.succeeded_at + self.next_s)
+        return due + jitter_s(key, due, most_jitter_s)
+
+    def held_s(self, now: float) -> float:
+        """In how many seconds the platform may be asked again, whoever wants it."""
+        if not self.held or self.failed_at is None:
+            return 0.0
+        return max(0.0, self.failed_at + self.wait_s - now)
+
+
+class Requests:
+    """Who asked for a run, by key, and the answer once there is one: a Report, or why there is none."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._answers: dict[str, Report | str | None] = {}
+
+    def ask(self, key: str) -> bool:
+        """Whether it is answered. The first time: it is asked."""
+        with self._changed:
+            return self._answers.setdefault(key, None) is not None
+
+    def waiting(self) -> list[str]:
+        """The keys that have no answer."""
+        with self._changed:
+            return [key for key, answer in self._answers.items() if answer is None]
+
+    def answer(self, keys: list[str], answer: Report | str) -> None:
+        with self._changed:
+            self._answers.update({key: answer for key in keys if key in self._answers})
+
+    def collect(self, key: str) -> Report | str | None:
+        """The answer, which is then forgotten."""
+        with self._changed:
+            if self._answers.get(key) is None:
+                return None
+            self._changed.notify_all()
+            return self._answers.pop(key)
+
+    def collected(self, timeout_s: float) -> bool:
+        """Wait until nobody waits and every answer was taken."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._answers, timeout_s)
+
+    def forget(self) -> None:
+        with self._changed:
+            self._answers.clear()
+
+
+class Job:
+    """One piece of work in the worker's thread."""
+
+    def __init__(self, work: Callable[[], Report], on_done: Callable[[], None]) -> None:
+        self._work = work
+        self._on_done = on_done
+        self.done = threading.Event()
+        self.report: Report | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Whatever the work raises, `sys.exit()` included, is kept for who waits for the end."""
+        try:
+            self.report = self._work()
+        except BaseException as error:  # noqa: BLE001 - a poll must not end its thread unheard
+            self.error = error
+        finally:
+            self.done.set()
+            self._on_done()
+
+
+class Worker:
+    """A thread that does one job after the other; the same one for all, as some clients want. It ends with the process,
+    or after `close` and the job in hand."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        threading.Thread(target=self._loop, name=name, daemon=True).start()
+
+    def begin(self, job: Job) -> Job:
+        self._jobs.put(job)
+        return job
+
+    def close(self) -> None:
+        self._jobs.put(None)
+
+    def _loop(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
