@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 SLOW_SCAN_S = 15.0
 #: After a stop: so long for run_loop, the send in hand and disconnect together; the manager kills after 10 s.
 STOP_GRACE_S = 8.0
+#: What rings the guard's bell: `stop`, and the signals that ask for the end.
+_STOPS = frozenset({ord("!"), signal.SIGTERM, signal.SIGINT})
 _NOT_FETCHED = "not fetched: the connector was stopped"
 
 
@@ -472,8 +474,11 @@ class Connector(ABC):
 
     def _guard(self, bell: int) -> None:
         """After a stop: end the process when run_loop, the send in hand or disconnect do not end by themselves."""
-        while not select.select([bell], [], [], self.send_stall_s / 5)[0]:
-            self._look_for_a_stall()
+        while True:
+            if not select.select([bell], [], [], self.send_stall_s / 5)[0]:
+                self._look_for_a_stall()
+            elif _STOPS.intersection(os.read(bell, 64)):
+                break
         os.close(bell)
         self.stop()
         if self._ended.wait(STOP_GRACE_S):
@@ -532,7 +537,18 @@ class Connector(ABC):
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         for number in before:
             signal.signal(number, lambda number, frame: self._ring())
-        return lambda: [signal.signal(number, old) for number, old in before.items() if old is not None]
+        # Python's own handler runs when the main thread does, and that may be about to wait for ever, or another thread
+        # may have got the signal. The C handler writes its number at once (Python's signal module, set_wakeup_fd).
+        os.set_blocking(self._bell, False)
+        wakeup = signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
+
+        def restore() -> None:
+            signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+            for number, old in before.items():
+                if old is not None:
+                    signal.signal(number, old)
+
+        return restore
 
     # ── settings and runtime ──────────────────────────────────────────────────────────────────────────────────
 

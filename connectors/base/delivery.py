@@ -31,6 +31,8 @@ from connectors.base.settings import DeliveryPolicy, Limits
 from connectors.base.steps import step
 from connectors.base.store import OutRow, OutState, PartRow, Store
 
+#: A wait for the platform's pace of so long is worth telling.
+_SHOWN_S = 2.0
 #: Actions that are done in some conversation.
 _SOMEWHERE = frozenset({"edit", "react", "typing"})
 #: An outgoing whose id is also under way elsewhere looks again after this time.
@@ -112,6 +114,11 @@ class Delivery:
         """What waits for its next attempt is due: the platform is there again."""
         with self._lock:
             self._lanes.hurry()
+
+    def hurry(self, key: str) -> None:
+        """What this claim waits for has happened. Only for one that is `apart`."""
+        with self._lock:
+            self._lanes.hurry(_alone(key))
 
     def backlog(self) -> dict[str, int]:
         """Files seen in the outbox, and files claimed and not ended."""
@@ -207,7 +214,7 @@ class Delivery:
 
     def _add(self, claim: Claimed) -> None:
         self._seq += 1
-        lane = self._lane(claim.message) if claim.message else f"\0{claim.key}"
+        lane = self._lane(claim.key, claim.message)
         # Behind a blocked conversation many may pile up: those are read again when their turn comes.
         item = Item(claim.key, claim.file, lane, self._seq, error=claim.error)
         if claim.message is not None and claim.identity is not None and len(self._lanes) < 1000:
@@ -218,7 +225,9 @@ class Delivery:
         self._keys.add(item.key)
         self._lanes.add(item)
 
-    def _lane(self, message: OutgoingMessage) -> str:
+    def _lane(self, key: str, message: OutgoingMessage | None) -> str:
+        if message is None or self._sending.apart(message):
+            return _alone(key)
         answered = message.reply_to if message.reply_to is not None else message.target_id
         if message.conversation_id or answered is None:
             return message.conversation_id
@@ -239,7 +248,7 @@ class Delivery:
 
     def _take_up(self, found: Recovered) -> None:
         self._seq += 1
-        lane = self._lane(found.message) if found.message else f"\0{found.row.key}"
+        lane = self._lane(found.row.key, found.message)
         due = self._monotonic() + found.wait_s if found.wait_s > 0 else 0.0
         self._put(Item(found.row.key, found.row.file, lane, self._seq, due))
 
@@ -363,6 +372,8 @@ class Delivery:
         """A second file with the id of one that was sent: the first receipt answers it."""
         first = self._ends.read_receipt(sent)
         told = Progress(row, message, sent.attempts, False, untold=sent.ambiguous, ids=first.ids if first else [])
+        if first is not None:
+            told.metadata = dict(first.metadata)
         receipt = self._sender.receipt(told)
         self._ends.receipt(receipt.model_copy(update={"duplicate_of": sent.key}), OutState.DUPLICATE)
         self._logger.info("%s has the id of an outgoing that was sent before; not sent again", visible(row.file))
@@ -396,7 +407,7 @@ class Delivery:
         except RetryLater as error:
             self._failed(item, progress, error, ambiguous=error.ambiguous, after_s=error.after_s)
         except Rejected as error:
-            self._settle(item, partial(self._bury_progress, progress, "rejected", str(error), error.hint))
+            self._settle(item, partial(self._bury_progress, progress, error.reason_class, str(error), error.hint))
         except (AuthError, ConfigError) as error:
             # Not this outgoing's fault: it stays queued and the process ends with the error's code.
             self._store.update_outgoing(
@@ -427,7 +438,7 @@ class Delivery:
             progress.ids = [i for part in parts if part.state == "sent" for i in part.ids]
             wait_s = 0.0 if parts and progress.parts_sent == len(parts) else self._sender.wait_s(progress, parts)
         except Rejected as error:
-            self._settle(item, partial(self._bury, row, "rejected", str(error), error.hint))
+            self._settle(item, partial(self._bury, row, error.reason_class, str(error), error.hint))
             return None
         except (OSError, sqlite3.Error):
             raise
@@ -436,6 +447,8 @@ class Delivery:
             self._failed(item, progress, error, ambiguous=False)
             return None
         if wait_s > 0:
+            if wait_s >= _SHOWN_S:
+                self._store.update_outgoing(row.key, next_at=self._clock() + wait_s)  # for who asks: explain
             self._wait(item, wait_s)
             return None
         return parts
@@ -485,7 +498,7 @@ class Delivery:
             why,
             text,
             hint,
-            ambiguous=self._sender.is_ambiguous(progress),
+            ambiguous=self._sender.is_ambiguous(progress) or why == "ambiguous",
             message=progress.message,
             attempts=progress.attempts,
             parts_sent=progress.parts_sent,
@@ -534,6 +547,10 @@ class Delivery:
     def _wait(self, item: Item, wait_s: float) -> None:
         with self._lock:
             self._lanes.put_back(item, self._monotonic() + max(wait_s, 0.0))
+
+
+def _alone(key: str) -> str:
+    return f"\0{key}"
 
 
 _RETRY_HINT = "mend the cause; then `connectors failed retry`"

@@ -16,6 +16,7 @@ Anything else is a bug: in `send_message` it costs that outgoing an attempt, out
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Literal
 
 
 class Exit(IntEnum):
@@ -89,7 +90,12 @@ class RetryLater(ConnectorError):
 
 
 class Rejected(ConnectorError):
-    """The platform, or the connector, says that this outgoing can never succeed."""
+    """The platform, or the connector, says that this outgoing can never succeed.
+
+    `reason_class` is how its dead letter is filed.
+    """
+
+    reason_class: Literal["rejected", "expired", "ambiguous", "bug"] = "rejected"
 
 
 class BadMessage(Rejected):

@@ -81,9 +81,9 @@ class Lanes:
         self._busy.discard(item.lane)
         self._schedule(item)
 
-    def hurry(self) -> None:
-        """All that wait are due now."""
-        self._waiting = [(0.0, seq, lane) for _, seq, lane in self._waiting]
+    def hurry(self, only: str | None = None) -> None:
+        """All that wait are due now, or those of one conversation."""
+        self._waiting = [(0.0 if only in (None, lane) else due, seq, lane) for due, seq, lane in self._waiting]
         heapq.heapify(self._waiting)
 
     def next_due(self) -> float | None:

@@ -29,6 +29,8 @@ class Sending:
     files: Callable[[OutgoingMessage], list[list[Attachment]]] = lambda message: [list(message.attachments)]
     #: In how many seconds this part may be sent. None: at once, always.
     pace: Callable[[OutgoingMessage], float] | None = None
+    #: Whether it keeps no order with others: it waits for none, and none waits for it.
+    apart: Callable[[OutgoingMessage], bool] = lambda message: False
 
     def once(self, message: OutgoingMessage) -> bool:
         """Whether doing it again changes nothing: the platform knows its key, or the action is of that kind."""

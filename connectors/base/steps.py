@@ -20,6 +20,7 @@ OUTBOX = (
     "outbox.deleted",
 )
 SOURCE = ("source.polled", "source.committed", "source.noted")
+ACTION = ("action.asked", "action.decided", "action.begun", "action.ran", "action.recorded", "action.told")
 DEAD = ("dead.marked", "dead.reason", "dead.event", "dead.moved", "dead.recorded")
 
 listener: Callable[[str], None] | None = None

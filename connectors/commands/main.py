@@ -24,6 +24,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "stop": "Stop the manager, or one connector.",
         "restart": "Restart all connectors, or one.",
         "logs": "Show what the connectors and the manager logged.",
+        "sync": "Let sources poll now, and say what came.",
+        "approvals": "List the actions that wait for a person.",
+        "approve": "Let a waiting action run, as it is or with another input.",
+        "deny": "Refuse a waiting action.",
         "chat": "Talk through a running cli connector.",
         "service": "Run by systemd or launchd, from boot or login on.",
     },
@@ -52,6 +56,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "failed": "List, show, retry or drop dead letters.",
         "replay": "Put a kept event back into the inbox.",
         "fetch": "Fetch the files that an event lacks.",
+        "checkpoint": "Show, reset or set where a source goes on.",
         "prune": "Delete what need not be kept any longer.",
     },
 }

@@ -31,6 +31,7 @@ from connectors.slack.session import Session
 MAX_WAITING = 200
 #: Names are waited for until an envelope is this old; its acknowledgement is due after three seconds.
 NAMES_BY_S = 1.0
+STRANGERS_NAME_S = 0.3
 
 Envelope = Mapping[str, Any]
 
@@ -152,7 +153,9 @@ class Receiver:
 
     def _deliver(self, incoming: Incoming, budget_s: float) -> None:
         message = incoming.message
-        verdict = self._gate.admit(incoming, self._names.known(incoming.users, incoming.places, 0.0))
+        # A stranger's name is worth a moment: the operator sees it beside the pairing code.
+        moment_s = min(budget_s, STRANGERS_NAME_S) if message.conversation.type == "dm" else 0.0
+        verdict = self._gate.admit(incoming, self._names.known(incoming.users, incoming.places, moment_s))
         ts, channel = stamp(message.metadata.get("ts")), message.conversation.id
         if not verdict.ok:
             self._logger.debug("%s is not let in: %s", message.id, verdict.why)

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import threading
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from connectors.base import config
@@ -19,6 +22,7 @@ from connectors.base.errors import AuthError, ConfigError, MissingDependency
 from connectors.base.home import Home
 from connectors.base.message import Message
 from connectors.base.registry import load_class
+from connectors.parts.signatures import sign
 from connectors.testing import FakePlatform, wait_for
 
 DOC = Path(__file__).parents[2] / "docs" / "writing-a-connector.md"
@@ -151,6 +155,42 @@ def test_a_checkpoint_is_where_reading_goes_on(home: Path) -> None:
     assert [event.content.text for event in events(home)] == ["one\n", "two\n", "three\n"]
 
 
+def test_a_webhook_makes_an_event_of_what_proved_itself(home: Path) -> None:
+    assert BLOCKS["deploys.py"].count("\n") < 40
+    space: dict[str, Any] = {"__name__": "deploys"}
+    exec(BLOCKS["deploys.py"], space)  # noqa: S102 - as above
+    connector = space["DeploysConnector"](name="d", seed_home=home, config={"port": 0, "secret": "shared secret"})
+    thread = run_in_thread(connector)
+    webhook = wait_for(lambda: connector._webhook and connector._webhook._listener and connector._webhook)
+    for body, status in ((b'{"stage": "live", "result": "failed", "number": 7}', 200), (b"{}", 400)):
+        headers = sign("hmac", "shared secret", body, now=0, delivery_id="")
+        assert httpx.post(webhook.url, content=body, headers=headers).status_code == status
+        assert httpx.post(webhook.url, content=body).status_code == 401
+    [event] = events(home)
+    assert (event.id, event.content.text) == ("deploys:d:7", "live: failed")
+    connector.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_an_action_runs_when_a_person_agrees(home: Path) -> None:
+    assert BLOCKS["desk.py"].count("\n") < 40
+    space: dict[str, Any] = {"__name__": "desk"}
+    exec(BLOCKS["desk.py"], space)  # noqa: S102 - as above
+    connector = space["DeskConnector"](name="desk-main", seed_home=home)
+    thread = run_in_thread(connector)
+    shell(home, "desk: ask")
+    wait_for(lambda: list(home.glob("state/approvals/*.request.json")))
+    assert "approved refund of desk-main" in shell(home, "desk: approve")
+    [event] = wait_for(lambda: events(home))
+    told = event.metadata["action_result"]
+    assert (event.kind, told["status"], told["idempotency_key"]) == ("action_result", "ok", "ticket-9")
+    assert told["output"] == {"order": 4711, "left": 60.0}
+    connector.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_an_async_sdk_keeps_its_loop(home: Path) -> None:
     space: dict[str, Any] = {"__name__": "loopback"}
     exec(BLOCKS["loopback.py"], space)  # noqa: S102 - as above
@@ -195,3 +235,50 @@ def test_the_exit_codes_in_the_table_of_errors_are_those_of_the_code() -> None:
     for error in (AuthError, ConfigError, MissingDependency):
         row = next(line for line in text.splitlines() if f"`{error.__name__}(" in line)
         assert f"exit {int(error.exit_code)};" in row
+
+
+class _Tickets(BaseHTTPRequestHandler):
+    """GET /?since=N: the tickets that changed after N."""
+
+    def do_GET(self) -> None:
+        since = int(parse_qs(urlsplit(self.path).query)["since"][0])
+        tickets: list[dict[str, Any]] = getattr(self.server, "tickets")  # noqa: B009 - the test puts it there
+        body = json.dumps([ticket for ticket in tickets if ticket["changed"] > since]).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Silence."""
+
+
+def test_a_source_in_under_40_lines_brings_what_is_new_and_what_changed(home: Path) -> None:
+    assert BLOCKS["tickets.py"].count("\n") < 40
+    space: dict[str, Any] = {"__name__": "tickets"}
+    exec(BLOCKS["tickets.py"], space)  # noqa: S102 - as above
+    one = {"id": 1, "changed": 1, "kind": "ticket", "from": "ada", "text": "It is broken"}
+    two = {"id": 2, "changed": 2, "kind": "complaint", "from": "bob", "text": "Too slow"}
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Tickets) as server:
+        server.tickets = [one, two]  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = {"url": f"http://127.0.0.1:{server.server_port}/"}
+        connector = space["TicketsConnector"](name="tickets-main", seed_home=home, config=config)
+        thread = run_in_thread(connector)
+        wait_for(partial(_has, home, 2))
+
+        server.tickets = [{**one, "changed": 3, "text": "It works again"}, two]  # type: ignore[attr-defined]
+        (home / "messages/outbox/tickets-main/now.json").write_text('{"action": "sync"}')
+        [path] = wait_for(lambda: list(home.glob("messages/sent/tickets-main/*.json")))
+
+        assert json.loads(path.read_bytes())["metadata"]["revised"] == 1
+        assert connector.checkpoint() == 3
+        first, _, changed = events(home)
+        assert changed.event is not None
+        assert (changed.content.text, changed.event.supersedes) == ("It works again", first.id)
+
+        with pytest.raises(ValueError, match=r"Valid kinds: ticket, complaint. Did you mean 'complaint'\?"):
+            connector.emit([space["Event"]("3", platform_event="complant")])
+        connector.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+        server.shutdown()

@@ -108,6 +108,7 @@ class Deliveries:
         """The server runs: what was not acknowledged goes on."""
         with self.world.lock:
             self._loop = loop
+            self._hurry = asyncio.Event()  # one belongs to the loop in which it was waited for
             waiting = list(self.pending)
         for pending in waiting:
             self._begin(pending)
