@@ -335,7 +335,7 @@ class Delivery:
                     f"reply_to: {self._name} knows no event {message.reply_to!r}",
                     hint="use the id of an event of this instance, or give conversation_id",
                 )
-        if message.action in _SOMEWHERE and not (message.conversation_id or changes.get("conversation_id")):
+        if message.action in _SOMEWHERE and answered is None and not message.conversation_id:
             raise Rejected(
                 f"{message.action} needs a conversation_id",
                 hint="give conversation_id, or the id of an event as reply_to or target_id",

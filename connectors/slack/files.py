@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException, HTTPMessage, InvalidURL
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from connectors.base.errors import Rejected, RetryLater
 from connectors.base.secrets import Secret
 from connectors.parts.downloads import FetchFailed, FetchLater
 from connectors.slack.incoming import mapping, text
 
+#: What an address is made of besides letters and digits (RFC 3986, section 2), and what is encoded already.
+_RESERVED = ":/?#[]@!$&'()*+,;=%~"
 _HOSTS = ("slack.com", "slack-gov.com", "slack-files.com", "slack-edge.com")
 _CHUNK = 65_536
 _SCOPE = "Slack gave a web page instead of the file: the bot lacks the scope files:read, or may not see this file"
@@ -52,7 +54,10 @@ class Files:
         url = text(reference.get("url")) or self._address(text(reference.get("id")))
         if not self._is_slack(url):
             raise FetchFailed("not in Slack: the bot's token is not shown to other hosts")
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self._token.reveal()}"})  # noqa: S310
+        # Names in addresses are the people's own: spaces, any script.
+        request = urllib.request.Request(
+            quote(url, safe=_RESERVED), headers={"Authorization": f"Bearer {self._token.reveal()}"}
+        )
         try:
             with self._opener.open(request, timeout=self._timeout_s) as answer:
                 yield from _content(answer, entry)

@@ -192,6 +192,8 @@ class Sending:
     def _place(self, msg: OutgoingMessage) -> str:
         """The conversation's id. A person's stands for the direct conversation with them."""
         wanted = msg.conversation_id
+        if not wanted:
+            raise Rejected("conversation_id is missing", hint="give it, or the id of an event as reply_to or target_id")
         if _PLACE.fullmatch(wanted):
             self._check(wanted)
             return wanted

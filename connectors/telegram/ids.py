@@ -106,6 +106,8 @@ def target_of(conversation: str) -> Target:
         return Target(int(chat), business)
     if chat.startswith("@") and len(chat) > 1 and not business:
         return Target(chat)  # a public channel or group; users cannot be addressed so
+    if not conversation:
+        raise Rejected("conversation_id is missing", hint="give it, or the id of an event as reply_to or target_id")
     raise Rejected(
         f'"{conversation}" is no Telegram chat',
         hint="conversation_id is the chat's number, as in the conversation.id of its events (groups: negative)",

@@ -868,7 +868,7 @@ def test_the_event_that_an_action_is_about_says_where(home: Path) -> None:
     box = Box(home, actions=frozenset({"edit"}))
     box.intake.accept([event("e1", conversation="C7", thread_id="T7")])
     box.drop("a.json", {"action": "edit", "target_id": "e1", "text": "new"})
-    box.drop("b.json", {"action": "edit", "target_id": "17", "text": "new"})
+    box.drop("b.json", {"action": "edit", "text": "new"})
     box.deliver()
     assert [(m.conversation_id, m.thread_id) for m in box.sent] == [("C7", "T7")]
     assert box.dead()["b.json"]["reason"] == "edit needs a conversation_id"

@@ -139,3 +139,10 @@ def test_a_page_instead_of_a_file_of_unknown_size_is_noticed(live: Live) -> None
     live.fake.post("C1", "U1", "again", files_given=[bare])
     entry = live.event(lambda event: event.content.text == "again").content.attachments[0]
     assert "files:read" in entry["error"]
+
+
+@pytest.mark.parametrize("name", ["my file.txt", "日本語.txt", "100% #1?.txt"])
+def test_a_files_name_may_have_any_characters(live: Live, name: str) -> None:
+    live.fake.post("C1", "U1", "see", files={name: b"content"})
+    [entry] = live.event().content.attachments
+    assert (entry.get("error"), entry["size"]) == (None, 7)

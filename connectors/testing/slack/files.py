@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mimetypes
 import secrets
+from urllib.parse import quote
 
 from connectors.testing.slack import messages
 from connectors.testing.slack.api import Args, SlackError, method
@@ -41,8 +42,8 @@ def make(
         "mode": "hosted",
         "is_external": False,
         "is_public": True,
-        "url_private": f"{address}/download/{name}",
-        "url_private_download": f"{address}/download/{name}",
+        "url_private": f"{address}/download/{quote(name)}",
+        "url_private_download": f"{address}/download/{quote(name)}",
         "permalink": f"https://fakes.slack.com/files/{user}/{file_id}/{name}",
         "file_access": "visible",
         "shares": {},
