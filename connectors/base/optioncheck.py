@@ -32,10 +32,13 @@ def check_options(config: Config, home: Home | str | os.PathLike[str]) -> tuple[
     base_dir = home.root if isinstance(home, Home) else Path(os.path.abspath(home))
     entries: list[Entry] = []
     found: list[Problem] = []
+    taken: dict[tuple[str, str, str], str] = {}
     values = dict.fromkeys(config.values)
     literal = {(problem.line, problem.instance) for problem in config.problems if IN_THE_FILE in problem.text}
     for entry in config.entries:
         checked, problems = (entry, []) if not entry.enabled else _check(entry, config, base_dir, values)
+        if entry.enabled and not any(problem.severity == "error" for problem in problems):
+            problems = [*problems, *_shared(checked, base_dir, taken)]
         if not any(problem.severity == "error" for problem in problems):
             entries.append(checked)
         redactor = Redactor(values)
@@ -82,6 +85,18 @@ def _check(entry: Entry, config: Config, base_dir: Path, values: dict[str, None]
             values[value] = None
         problems += _warnings(info, value, entry)
     return replace(entry, options=data), problems
+
+
+def _shared(entry: Entry, base_dir: Path, taken: dict[tuple[str, str, str], str]) -> Iterator[OptionProblem]:
+    """An exclusive value that an earlier entry has: the second one would wait for it for ever."""
+    options = options_of(registry.load_class(entry.type, base_dir))
+    for info in describe(options) if options is not None else ():
+        value = entry.options.get(info.name)
+        if info.exclusive and isinstance(value, str) and value:
+            other = taken.setdefault((entry.type, info.name, value), entry.name)
+            if other != entry.name:
+                text = f'option "{info.name}" has the same value as that of {other}: one process at a time may use it'
+                yield OptionProblem((info.name,), text)
 
 
 def _empty_variables(names: list[str], entry: Entry, config: Config) -> Iterator[OptionProblem]:

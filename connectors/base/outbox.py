@@ -232,9 +232,12 @@ class Outbox:
             self._parked.pop(name, None)
             return self._claimed(name, None, error)
         self._parked.pop(name, None)
-        if message.not_before is not None and message.not_before.timestamp() > self._clock():
-            self._parked[name] = _Parked(identity(status), None, message.not_before.timestamp())
-            return None
+        if message.not_before is not None:
+            # Expired before its time has come, it is claimed all the same: the attempt says so.
+            times = [at.timestamp() for at in (message.not_before, message.expires_at) if at is not None]
+            if min(times) > self._clock():
+                self._parked[name] = _Parked(identity(status), None, min(times))
+                return None
         return replace(self._claimed(name, message, None), identity=identity(status))
 
     def _claimed(self, name: str, message: OutgoingMessage | None, error: BadMessage | None) -> Claimed:

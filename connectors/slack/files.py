@@ -55,9 +55,8 @@ class Files:
         if not self._is_slack(url):
             raise FetchFailed("not in Slack: the bot's token is not shown to other hosts")
         # Names in addresses are the people's own: spaces, any script.
-        request = urllib.request.Request(
-            quote(url, safe=_RESERVED), headers={"Authorization": f"Bearer {self._token.reveal()}"}
-        )
+        url = quote(url, safe=_RESERVED)
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self._token.reveal()}"})  # noqa: S310
         try:
             with self._opener.open(request, timeout=self._timeout_s) as answer:
                 yield from _content(answer, entry)

@@ -1,8 +1,10 @@
 """connectors.yml and .env: what they say, and every problem at once with its line, instance and suggestion."""
 
+import json
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -764,3 +766,35 @@ def test_a_name_that_yaml_reads_as_something_else_is_to_be_quoted(name: str, rea
     )
     (home / "connectors.yml").write_text(f'connectors:\n  - name: "{name}"\n    type: cli\n')
     assert load(home, {}).errors == ()
+
+
+def test_two_entries_with_one_exclusive_value_are_told(home: Path) -> None:
+    source = """
+        from connectors.base import options
+        from connectors.base.connector import Connector
+        from connectors.base.secrets import Secret
+
+        class Bot(Connector):
+            connector_type = "bot"
+
+            class Options(options.Options):
+                token: Secret = options.option(description="t", env="BOT_TOKEN", exclusive=True)
+
+            def connect(self): pass
+            def disconnect(self): pass
+            def run_loop(self): pass
+            def send_message(self, msg): return True
+    """
+    (home / "bot.py").write_text(textwrap.dedent(source))
+    (home / ".env").write_text("BOT_TOKEN=one-token-1234\nOTHER=another-token-1234\n")
+    entries = [{"name": "one", "type": "./bot.py"}, {"name": "two", "type": "./bot.py"}]
+    entries.append({"name": "three", "type": "./bot.py", "token": "${OTHER}"})
+    entries.append({"name": "off", "type": "./bot.py", "enabled": "false"})
+    (home / "connectors.yml").write_text(json.dumps({"connectors": entries}))
+
+    checked, problems = check_options(load(Home(home), {}), Home(home))
+
+    assert [(p.instance, p.severity) for p in problems] == [("two", "error")]
+    assert "the same value as that of one" in problems[0].text
+    assert "one-token" not in problems[0].text
+    assert [entry.name for entry in checked.entries] == ["one", "three", "off"]

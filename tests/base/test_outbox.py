@@ -544,3 +544,14 @@ def test_text_that_is_no_utf_8_is_a_dead_letter(home: Path, data: bytes) -> None
     box.deliver()
     assert box.dead()["m.json"]["class"] == "bad_message"
     assert box.sent == []
+
+
+def test_what_expires_before_its_time_has_come_is_told_when_it_expires(home: Path) -> None:
+    box = Box(home)
+    soon = datetime.fromtimestamp(box.clocks.wall + 60, UTC).isoformat()
+    box.drop("a.json", {"conversation_id": "C1", "text": "x", "not_before": "2999-01-01T00:00:00Z", "expires_at": soon})
+    box.deliver()
+    assert box.waiting() == ["a.json"]
+    box.clocks.tick(61)
+    box.deliver()
+    assert box.dead()["a.json"]["class"] == "expired"
