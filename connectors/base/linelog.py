@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
@@ -30,7 +31,7 @@ class LineLog:
         files: int = 5,
         echo: Callable[[str], None] | None = None,
     ) -> None:
-        self.last = ""  #: the last line that was not blank
+        self.last = ""  #: the last line that was not blank, nor what a connector logs in the ordinary course of things
         self._redact = redact
         self._echo = echo
         self._partial = b""
@@ -77,7 +78,7 @@ class LineLog:
         text = self._clean(raw.decode("utf-8", "backslashreplace").rstrip("\r"))
         if len(raw) > MAX_LINE_BYTES:
             text = f"{text[:KEPT_OF_LONG_LINE]} [a line of more than {MAX_LINE_BYTES} bytes: the rest is left out]"
-        if text.strip():
+        if text.strip() and not _ORDINARY.match(text):
             self.last = text.strip()
         self._put(text, text)
 
@@ -88,6 +89,10 @@ class LineLog:
         self._handler.emit(logging.makeLogRecord({"msg": line, "args": None}))
         if self._echo is not None:
             self._echo(shown)
+
+
+#: What a connector logs in the ordinary course of things is no cause of its end.
+_ORDINARY = re.compile(r"\S+Z (INFO|DEBUG) ")
 
 
 class _PrivateFile(RotatingFileHandler):

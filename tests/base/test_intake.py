@@ -530,3 +530,12 @@ def test_a_held_event_is_never_forgotten(home: Path) -> None:
     box.intake.hold(event("e1"))
     rebooted(box)
     assert [message.id for message in box.held] == ["e1"]
+
+
+def test_a_file_from_another_year_does_not_hide_the_order_of_the_others(home: Path) -> None:
+    box = Box(home)
+    for event_id, days in (("a month ahead", 30), ("from the far future", 370), ("now", -400)):
+        box.clocks.wall += days * 86_400
+        box.reopen()
+        box.intake.accept([event(event_id)])
+    assert [e["id"] for e in box.events()] == ["a month ahead", "now", "from the far future"]
