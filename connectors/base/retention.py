@@ -258,7 +258,7 @@ def _leftovers(run: _Run, names: Iterable[str]) -> None:
     ]
     for pattern, folders in places:
         for folder in folders:
-            for path, status in _files(folder, lambda n, p=pattern: p.fullmatch(n) is not None, hidden=True):  # type: ignore[misc]  # bound now
+            for path, status in _files(folder, pattern.fullmatch, hidden=True):
                 if status.st_mtime < run.now - _GRACE_S:
                     run.delete("leftovers", path)
 
@@ -279,7 +279,7 @@ def _folders(parent: Path) -> list[Path]:
         return []
 
 
-def _files(folder: Path, wanted: Callable[[str], bool], *, hidden: bool = False) -> list[tuple[Path, os.stat_result]]:
+def _files(folder: Path, wanted: Callable[[str], object], *, hidden: bool = False) -> list[tuple[Path, os.stat_result]]:
     """Regular files, the newest first."""
     found = []
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -246,4 +247,4 @@ def _retry_after(answer: httpx.Response) -> float:
             wait_s = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
         except (ValueError, TypeError):
             wait_s = 1.0
-    return min(max(wait_s, 0.0), _MAX_WAIT_S) if wait_s == wait_s else 1.0  # noqa: PLR0124 - NaN is not itself
+    return 1.0 if math.isnan(wait_s) else min(max(wait_s, 0.0), _MAX_WAIT_S)

@@ -1,8 +1,7 @@
 """What one reads in the blocks and attachments of a Slack message, for messages whose text is empty.
 
-Blocks: https://docs.slack.dev/reference/block-kit/blocks/ (rich text: …/rich-text-block). Attachments:
-https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments. They come from anybody who may
-write into the workspace, so every shape is expected.
+Slack's documentation: "Blocks", with "Rich text block", at docs.slack.dev/reference/block-kit, and "Legacy: Secondary
+message attachments". They come from anybody who may write into the workspace, so every shape is expected.
 """
 
 from __future__ import annotations
