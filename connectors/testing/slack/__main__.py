@@ -7,13 +7,12 @@ until `/quit`, Ctrl-C or SIGTERM.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from connectors.base.errors import MissingDependency
+from connectors.testing.program import played, say
 
 if TYPE_CHECKING:
     from connectors.testing.slack.fake import FakeSlack
@@ -147,34 +146,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--demo", action="store_true", help="some people say some things once the bot is connected")
     options = parser.parse_args(argv)
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
+
+    def play() -> None:
         from connectors.testing.slack.fake import FakeSlack
 
         with FakeSlack(options.port, app_token=APP_TOKEN) as fake:
-            fake.world.watchers.append(lambda channel, message: _say(shown(fake, channel, message)))
-            _say(introduction(fake))
+            fake.world.watchers.append(lambda channel, message: say(shown(fake, channel, message)))
+            say(introduction(fake))
             if options.demo:
                 threading.Thread(target=demo, args=(fake,), daemon=True).start()
-            run(fake, sys.stdin, _say, stop)
-    except MissingDependency as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except OSError as error:
-        sys.stderr.write(f"cannot listen on 127.0.0.1:{options.port}: {error.strerror or error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    return 0
+            run(fake, sys.stdin, say, stop)
 
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+    return played(play, options.port)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ Lines that are typed are posted by Ada in her private chat with the bot; what th
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from connectors.base.errors import MissingDependency
+from connectors.testing.program import played, say
 
 if TYPE_CHECKING:
     from connectors.testing.telegram.fake import FakeTelegram
@@ -54,7 +53,7 @@ def read(screen: Screen, lines: Iterable[str], stop: threading.Event) -> None:
         if line.strip() == "/quit":
             return
         if answer := screen.typed(line):
-            _say(answer)
+            say(answer)
     stop.wait()
 
 
@@ -71,7 +70,7 @@ def watch(fake: FakeTelegram, screen: Screen) -> None:
             changed.wait()
             changed.clear()
             for line in screen.news():
-                _say(line)
+                say(line)
 
     fake.world.changed = both
     threading.Thread(target=show, daemon=True).start()
@@ -89,34 +88,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="where on 127.0.0.1 to listen (default: any free port)")
     parser.add_argument("--all", action="store_true", help="the bot sees everything in groups (privacy mode off)")
     options = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
+
+    def play() -> None:
         from connectors.testing.telegram.fake import FakeTelegram
         from connectors.testing.telegram.screen import Screen
 
         with FakeTelegram(options.port, token=TOKEN, privacy=not options.all) as fake:
             screen = Screen(fake)
             watch(fake, screen)
-            _say(introduction(fake))
+            say(introduction(fake))
             read(screen, sys.stdin, threading.Event())
-    except MissingDependency as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except OSError as error:
-        sys.stderr.write(f"cannot listen on 127.0.0.1:{options.port}: {error.strerror or error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    return 0
 
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+    return played(play, options.port)
 
 
 if __name__ == "__main__":
