@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from connectors.base.cursors import USED_EVERY_S, Cursors
+from connectors.base.cursors import OBSERVER, USED_EVERY_S, Cursors
 from connectors.base.errors import BadMessage
 from connectors.base.home import Home
 from connectors.base.readers import (
@@ -88,10 +88,14 @@ class Cursor(Look):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(home, logger)
-        self.name = check_reader(name)
+        self.name = self._checked(name)
         self.cursors = Cursors(home, logger=self._logger, clock=clock)
         self.cursors.register(self.name)
         self._used_at = clock()
+
+    @staticmethod
+    def _checked(name: str) -> str:
+        return check_reader(name)
 
     def ack(self, event: Event | str) -> None:
         """The reader is done with this event (or the event with this id).
@@ -129,3 +133,28 @@ class Cursor(Look):
         acked = self.cursors.acked(self.name)
         found = (event.path.name for folder in self._folders() for event in find_in(folder, event_id))
         return [name for name in found if name not in acked]
+
+
+class Observer(Cursor):
+    """A reader that gets every event and whose acknowledgement deletes none that nobody else has acknowledged.
+
+    For programs of this project that read beside the agents: an agent that lists, reads and deletes is not known to
+    anybody, and its events must not go while it has not read them.
+    """
+
+    @staticmethod
+    def _checked(name: str) -> str:
+        return f"{OBSERVER}{check_reader(name)}"
+
+    def events(self, again: Collection[str] = ()) -> Iterator[Event]:
+        """As `Look.events`; `again` are file names that are given once more."""
+        self._given.difference_update(again)
+        return super().events()
+
+    def ack_all(self, events: Collection[Event]) -> None:
+        """Done with these."""
+        if events:
+            names = [event.path.name for event in events]
+            self.cursors.ack(self.name, names)
+            for name in names:
+                self.cursors.settle(name)

@@ -10,6 +10,7 @@ one:
   acknowledged it;
 - cursors alone (`messages/claimed/` has no folder that was used within 7 days): when every cursor has
   acknowledged it;
+- observers (programs that read beside the agents) count as cursors, but what they alone acknowledged stays;
 - a plain agent's delete is final for everybody: the plain way is for an agent that is alone.
 
 A cursor that nobody used for 7 days no longer counts, and is dropped with a line in the log.
@@ -28,6 +29,8 @@ from connectors.base.holds import worker_folders
 from connectors.base.home import Home
 from connectors.base.readers import READER_EXPIRES_S, acked_folder, event_names, private_folder
 
+#: What the names of observers begin with, and those of other cursors cannot: what they alone have acknowledged stays.
+OBSERVER = "."
 #: How often at most "this cursor is in use" is written down, and expired ones are looked for.
 USED_EVERY_S = 60.0
 #: A name that is in no folder may be on its way between two: it is forgotten only after so long.
@@ -117,7 +120,7 @@ class Cursors:
         if self.pending(file):
             return
         gone = _unlink(acked_folder(self._home) / file)
-        if not gone and not worker_folders(self._home, self.clock()):
+        if not gone and self._alone():
             gone = _unlink(self._home.inbox / file)
         if gone:
             self.forget(file)
@@ -182,12 +185,18 @@ class Cursors:
         """Settle the files that waited for a reader who no longer counts."""
         for file in event_names(acked_folder(self._home)):
             self.settle(file)
-        if not worker_folders(self._home, self.clock()):
+        if self._alone():
             waiting = set(event_names(self._home.inbox))
             for name in self.names():
                 waiting &= self.acked(name)
-            for file in waiting if self.names() else ():
+            for file in waiting:
                 self.settle(file)
+
+    def _alone(self) -> bool:
+        """Whether cursors are the only readers: no workers, and not observers only."""
+        return any(not name.startswith(OBSERVER) for name in self.names()) and not worker_folders(
+            self._home, self.clock()
+        )
 
     def _open(self) -> sqlite3.Connection | None:
         return self._create() if self._db is not None or self._path.exists() else None

@@ -21,6 +21,7 @@ OUTBOX = (
 )
 SOURCE = ("source.polled", "source.committed", "source.noted")
 ACTION = ("action.asked", "action.decided", "action.begun", "action.ran", "action.recorded", "action.told")
+ROUTE = ("route.first", "route.put", "route.retired", "route.acked")
 DEAD = ("dead.marked", "dead.reason", "dead.event", "dead.moved", "dead.recorded")
 
 listener: Callable[[str], None] | None = None

@@ -1,0 +1,1 @@
+"""Supervised processes that are no platform."""

@@ -1,0 +1,1 @@
+"""Events to outboxes by the rules of connectors.yml, without an agent."""
