@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench import disk, mail, platforms, processes, waking
+from bench import disk, mail, platforms, processes, sources, waking
 from bench.measure import FULL, QUICK, TINY, Bench, Result, machine
 from bench.report import table, to_json
 
@@ -31,6 +31,7 @@ ROWS: dict[str, Callable[[Bench], Result]] = {
     "restart": processes.restart,
     "help": partial(waking.help_text, peer=None),
     **platforms.ROWS,
+    **sources.ROWS,
 }
 
 

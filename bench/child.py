@@ -79,9 +79,12 @@ def telegram_receiver(base_url: str, token: str) -> None:
 
 
 if __name__ == "__main__":
+    from bench.sources import poll_once
+
     PROGRAMS: dict[str, Callable[..., None]] = {
         "agent": agent,
         "origin": origin,
+        "poll_once": poll_once,
         "poll_loop": poll_loop,
         "slack_receiver": slack_receiver,
         "telegram_receiver": telegram_receiver,

@@ -21,6 +21,11 @@ ROWS = [
     "restart",
     "help",
     *(f"{platform}-{row}" for platform in ("slack", "telegram") for row in ("in", "kill", "memory", "idle")),
+    "poll",
+    "poll-memory",
+    "webhook",
+    "webhook-p99",
+    "webhook-kill",
 ]
 
 
