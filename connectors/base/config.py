@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from connectors.base import routes
 from connectors.base.home import INSTANCE_NAME, Home
 from connectors.base.problems import DataPath, Problem, nearest
 from connectors.base.reading import Reading, read_bytes
@@ -37,7 +38,7 @@ __all__ = [
     "parse_env",
 ]
 
-TOP_KEYS = ("connectors", "manager", "limits", "delivery", "alerts", "group")
+TOP_KEYS = ("connectors", "manager", "limits", "delivery", "alerts", "group", "routes")
 #: What an entry has besides the options of its type.
 ENTRY_KEYS = ("name", "type", "enabled", "delivery", "limits")
 #: Names that other things have in `state/` and `logs/` (compared without case).
@@ -96,6 +97,8 @@ class _Loader(Reading):
         limits = self._limits(self._section(Limits(), data.get("limits"), ("limits",)))
         delivery = self._section(DeliveryPolicy(), data.get("delivery"), ("delivery",))
         entries = tuple(self._entries(data["connectors"], delivery, limits))
+        names = {label for label in self.labels if label is not None}
+        routing = routes.entry_of(self, data.get("routes"), names, delivery, limits)
         config = Config(
             restart=self._restart(data.get("manager")),
             limits=limits,
@@ -109,7 +112,7 @@ class _Loader(Reading):
         self.values_by_name()
         return replace(
             config,
-            entries=entries,
+            entries=entries if routing is None else (*entries, routing),
             values=tuple(self.values),
             problems=self.sorted(),
         )

@@ -1,8 +1,9 @@
 """From `type:` to the connector class. The folder is the registration: no list has to be edited.
 
 A type is, in this order: a name that was put into CONNECTOR_REGISTRY; `connectors/<type>/connector.py` beside
-connectors.yml; the same in this package; an entry point of the group `connectors`. Besides, a dotted module
-(with `:Class` if it has several), and a file path relative to the folder of connectors.yml.
+connectors.yml; the same in this package; a service of this package (`services/<type>/`); an entry point of the group
+`connectors`. Besides, a dotted module (with `:Class` if it has several), and a file path relative to the folder of
+connectors.yml.
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ def locate(type_name: str, base_dir: Path) -> Located:
         return Located(name, f"connectors.{folder.name}.connector", folder=folder, class_name=wanted)
     if name in CONNECTOR_REGISTRY:
         return _locate_module(name, CONNECTOR_REGISTRY[name], wanted, base_dir)
+    if (Path(connectors.__path__[0]) / "services" / _folder_name(name) / "connector.py").is_file():
+        return Located(name, f"connectors.services.{_folder_name(name)}.connector", class_name=wanted, builtin=True)
     point = None if "." in name else _entry_points().get(name)
     if point is not None:
         return _locate_module(name, point, wanted, base_dir)
