@@ -18,19 +18,18 @@ from pathlib import Path
 import yaml
 
 from connectors.base import config as configuration
-from connectors.base.declaration import OptionInfo, declaration_of
+from connectors.base.auth import usable
+from connectors.base.declaration import Declaration, declaration_of
+from connectors.base.entrytext import BY_HAND, entry_text, insert
 from connectors.base.errors import ConfigError
 from connectors.base.files import write_new
 from connectors.base.home import Home, check_name
+from connectors.base.onboarding import Step, steps_of
+from connectors.base.optioninfo import OptionInfo
 from connectors.base.problems import Problem
 from connectors.base.registry import load_class
 from connectors.base.settings import Config
 from connectors.base.yamltext import read_yaml
-
-_PLAIN = re.compile(r"[A-Za-z_./][\w./-]*")
-_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
-_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "none"})
-_BY_HAND = "write the entry by hand; `connectors validate` checks it"
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class Added:
     text: str
     fill: tuple[Fill, ...]
     taken: str = ""
+    steps: tuple[Step, ...] = ()
 
 
 def add(home: Home, type_name: str, options: Mapping[str, str], name: str | None = None) -> Added:
@@ -59,22 +59,22 @@ def add(home: Home, type_name: str, options: Mapping[str, str], name: str | None
     that is not valid or of a shape that only a person should edit.
     """
     config = _current(home)
-    declared = declaration_of(load_class(type_name, home.root)).options
+    declared = declaration_of(load_class(type_name, home.root))
     taken = {entry.name.lower() for entry in config.entries}
     plain = "" if name else _plain_name(type_name)
     name = check_name(name) if name else _free_name(plain, taken)
     if name.lower() in taken:
         raise ConfigError(f"there is a connector {name} already", hint="choose another one: --name NAME")
     dotenv = _read(home.env_file)
-    values, env_lines, fill = _values(name, declared or (), options, dotenv, config)
-    entry = _entry(name, type_name, values)
-    text = _insert(_read(home.config_file), entry)
+    values, env_lines, fill = _values(name, declared, options, dotenv, config)
+    entry = entry_text(name, type_name, values)
+    text = insert(_read(home.config_file), entry)
     env_text = dotenv + ("" if not dotenv or dotenv.endswith("\n") else "\n") + "".join(env_lines)
     _check(home, config, text, env_text, (name, type_name), {item.variable for item in fill})
     if env_lines:
         _replace(home.env_file, env_text, 0o600)
     _replace(home.config_file, text, 0o644)
-    return Added(name, entry, tuple(fill), plain if plain != name else "")
+    return Added(name, entry, tuple(fill), plain if plain != name else "", tuple(steps_of(declared)))
 
 
 def _current(home: Home) -> Config:
@@ -109,15 +109,17 @@ def _free_name(plain: str, taken: set[str]) -> str:
 
 
 def _values(
-    name: str, declared: tuple[OptionInfo, ...], given: Mapping[str, str], dotenv: str, config: Config
+    name: str, declared: Declaration, given: Mapping[str, str], dotenv: str, config: Config
 ) -> tuple[dict[str, str], list[str], list[Fill]]:
     """Options as they are to be written, lines for .env, and what is left to fill in."""
     values = dict(given)
     lines: list[str] = []
     fill: list[Fill] = []
-    for info in declared:
+    # Of several ways to prove who it is, none of which is given, the best one.
+    best = () if usable(declared.auth, given) or not declared.auth else declared.auth[0].options
+    for info in declared.options or ():
         literal = given.get(info.name)
-        wanted = (info.secret or info.env) and info.required and literal is None
+        wanted = (info.secret or info.env) and (info.required or info.name in best) and literal is None
         if not wanted and not (info.secret and literal and "${" not in literal):
             continue
         variable = _variable(name, info, dotenv + "".join(lines), config)
@@ -128,6 +130,11 @@ def _values(
             about = " ".join(filter(None, (info.description, info.help_url or info.help_command)))
             lines.append(f"# {name}: {about}\n{variable}=\n")
             fill.append(Fill(variable, info.description, info.help_url or info.help_command or ""))
+    for one in declared.env:
+        if one.option is None and one.required and not config.env.get(one.name):
+            fill.append(Fill(one.name, one.description, one.help))
+            if not _is_written(one.name, dotenv):
+                lines.append(f"# {name}: {' '.join(filter(None, (one.description, one.help)))}\n{one.name}=\n")
     return values, lines, fill
 
 
@@ -135,8 +142,12 @@ def _variable(name: str, info: OptionInfo, dotenv: str, config: Config) -> str:
     """The declared variable; for a second instance of the type, which needs a value of its own, one by its name."""
     first = info.env or _upper(f"{name}_{info.name}")
     used = any(first in json.dumps(entry.raw, default=str) for entry in config.entries)
-    written = re.search(rf"^\s*(?:export\s+)?{re.escape(first)}\s*=", dotenv, re.MULTILINE) is not None
+    written = _is_written(first, dotenv)
     return _upper(f"{name}_{info.name}") if used or (written and not config.env.get(first)) else first
+
+
+def _is_written(variable: str, dotenv: str) -> bool:
+    return re.search(rf"^\s*(?:export\s+)?{re.escape(variable)}\s*=", dotenv, re.MULTILINE) is not None
 
 
 def _upper(text: str) -> str:
@@ -150,59 +161,6 @@ def _quoted(value: str) -> str:
     if "\n" in value or "'" in value:
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
     return f"'{value}'"
-
-
-def _entry(name: str, type_name: str, values: Mapping[str, str]) -> str:
-    lines = [f"- name: {_scalar(name)}", f"  type: {_scalar(type_name)}"]
-    lines += [f"  {_scalar(option)}: {_scalar(value)}" for option, value in values.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _scalar(value: str) -> str:
-    """As one would write it by hand: whole numbers, true and false as such, other texts quoted where YAML needs it."""
-    if _WHOLE.fullmatch(value) or value in ("true", "false"):
-        return value
-    if re.fullmatch(r"\$\{\w+\}", value) or (_PLAIN.fullmatch(value) and value.lower() not in _WORDS):
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _insert(text: str, entry: str) -> str:
-    """The file with the entry behind the last one."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"connectors.yml is not YAML: {error}", hint=_BY_HAND) from error
-    lines = text.splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    if root is None:
-        return "".join([*lines, "connectors:\n", _indented(entry, 2)])
-    pairs = root.value if isinstance(root, yaml.MappingNode) and not root.flow_style else []
-    key, entries = next(((k, v) for k, v in pairs if k.value == "connectors"), (None, None))
-    if key is None or entries is None:
-        raise ConfigError('connectors.yml has no "connectors:" list', hint=_BY_HAND)
-    if not entries.value:  # `connectors:`, or `connectors: []`
-        at = key.start_mark.line
-        if entries.end_mark.line != at:
-            raise ConfigError("the list of connectors.yml is written over several lines", hint=_BY_HAND)
-        return "".join([*lines[:at], "connectors:\n", _indented(entry, 2), *lines[at + 1 :]])
-    if not isinstance(entries, yaml.SequenceNode) or entries.flow_style:
-        raise ConfigError("the list of connectors.yml is written in brackets", hint=_BY_HAND)
-    end = _last_line(entries)
-    return "".join([*lines[:end], _indented(entry, entries.start_mark.column), *lines[end:]])
-
-
-def _last_line(node: yaml.Node) -> int:
-    """The number of the line behind the node's last character: its end mark may lie behind comments that follow."""
-    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        last = node.value[-1]
-        node = last[1] if isinstance(last, tuple) else last
-    return int(node.end_mark.line) + (1 if node.end_mark.column else 0)
-
-
-def _indented(entry: str, column: int) -> str:
-    return "".join(" " * column + line for line in entry.splitlines(keepends=True))
 
 
 def _check(home: Home, before: Config, text: str, env_text: str, entry: tuple[str, str], fill: set[str]) -> None:
@@ -219,7 +177,7 @@ def _check(home: Home, before: Config, text: str, env_text: str, entry: tuple[st
     last = entries[-1] if isinstance(entries, list) and entries else None
     kept = {one.name: one.raw for one in before.entries}.items() <= {one.name: one.raw for one in after.entries}.items()
     if not kept or not isinstance(last, dict) or str(last.get("name")) != name:
-        raise ConfigError("the entry cannot be written into this connectors.yml", hint=_BY_HAND)
+        raise ConfigError("the entry cannot be written into this connectors.yml", hint=BY_HAND)
     wrong = [problem for problem in checked.errors if problem.instance == name and not _mends(fill, problem)]
     if wrong:
         raise ConfigError("\n".join(map(str, wrong)), hint=f"connectors types {type_name}")

@@ -24,13 +24,16 @@ class TooLarge(Rejected):
     """More bytes than allowed."""
 
 
-def save_incoming(home: Home, chunks: Iterable[bytes], name: str, max_bytes: int) -> dict[str, Any]:
+def save_incoming(
+    home: Home, chunks: Iterable[bytes], name: str, max_bytes: int, staging: Path | None = None
+) -> dict[str, Any]:
     """Store a file that came in under its sha256. Returns {path, name, size, sha256}; `path` is below the home.
 
-    `name` is data and never a path part. Raises TooLarge, and leaves nothing behind then.
+    `name` is data and never a path part. Raises TooLarge, and leaves nothing behind then. Until it is whole it is in
+    `staging`: in an instance's, what a kill leaves behind goes at the next start; otherwise retention finds it.
     """
     home.make(home.attachments)
-    staged = home.attachments / f".{secrets.token_hex(8)}.tmp"
+    staged = (staging or home.attachments) / f".{secrets.token_hex(8)}.tmp"
     try:
         size, sha256 = _write(staged, chunks, max_bytes, home.modes.file, name)
         folder = home.attachments / sha256[:2]

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import routes
-from connectors.base.home import INSTANCE_NAME, Home
+from connectors.base.errors import ConfigError
+from connectors.base.home import INSTANCE_NAME, RESERVED_NAMES, Home
+from connectors.base.nix import check_packages
 from connectors.base.problems import DataPath, Problem, nearest
 from connectors.base.reading import Reading, read_bytes
 from connectors.base.sections import Section, read_section, to_bool
@@ -40,9 +42,7 @@ __all__ = [
 
 TOP_KEYS = ("connectors", "manager", "limits", "delivery", "alerts", "group", "routes")
 #: What an entry has besides the options of its type.
-ENTRY_KEYS = ("name", "type", "enabled", "delivery", "limits")
-#: Names that other things have in `state/` and `logs/` (compared without case).
-RESERVED_NAMES = frozenset({"approvals", "format", "manager", "manager.json", "manager.lock", "manager.sock"})
+ENTRY_KEYS = ("name", "type", "enabled", "delivery", "limits", "nix")
 _EXAMPLE = '"- name: slack-main" and below it "type: slack"'
 
 
@@ -141,6 +141,7 @@ class _Loader(Reading):
                 self.say(path, *_lacks("has no type", "type", filled, cure))
             own_delivery = self._section(delivery, filled.get("delivery"), (*path, "delivery"))
             own_limits = self._limits(self._section(limits, filled.get("limits"), (*path, "limits")))
+            packages = self._packages(filled.get("nix"), (*path, "nix"))
             if index in self.bad or name is None:
                 continue
             yield Entry(
@@ -153,7 +154,15 @@ class _Loader(Reading):
                 lines=lines[index],
                 delivery=own_delivery,
                 limits=own_limits,
+                nix=packages,
             )
+
+    def _packages(self, raw: Any, path: DataPath) -> tuple[str, ...] | None:
+        try:
+            return None if raw is None else check_packages(raw)
+        except ConfigError as error:
+            self.say(path, f"nix: {error}")
+            return None
 
     def _enabled(self, item: dict[str, Any], path: DataPath) -> bool:
         before = len(self.problems)

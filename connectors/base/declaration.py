@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import inspect
-import json
-import types
-import typing
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-import pydantic
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from connectors.base.secrets import Secret
-
-_EXTRA_KEYS = ("env", "help_url", "help_command", "secret", "exclusive")
+from connectors.base.auth import Method, described, methods_of
+from connectors.base.credentials import validators_of
+from connectors.base.errors import ConfigError
+from connectors.base.nix import declared_packages, tools_of
+from connectors.base.optioninfo import OptionInfo, describe
+from connectors.base.registration import EnvVar, Integration, Tool, declared
+from connectors.base.sdk import min_version_of
 
 
 @dataclass(frozen=True)
-class OptionInfo:
-    """One option, for people: `type` is a text, `default` is JSON-able (a secret's prints as `****`)."""
+class FeedInfo:
+    """One type of feed, for people."""
 
     name: str
-    type: str
-    required: bool
-    default: Any
     description: str
-    env: str | None = None
-    help_url: str | None = None
-    help_command: str | None = None
-    secret: bool = False
-    exclusive: bool = False
+    schedule: str | None
+    kinds: tuple[str, ...]
+    shared_ids: bool
+    options: tuple[OptionInfo, ...]
 
 
 @dataclass(frozen=True)
@@ -64,45 +58,107 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class VariableInfo:
+    """One variable of the environment. `option` is what it stands for, None where the class itself declares it."""
+
+    name: str
+    description: str
+    required: bool
+    secret: bool
+    help_url: str | None = None
+    help_command: str | None = None
+    option: str | None = None
+
+    @property
+    def help(self) -> str:
+        """Where its value comes from, in one text."""
+        return " or ".join(filter(None, (self.help_url, self.help_command and f"`{self.help_command}`")))
+
+
+@dataclass(frozen=True)
 class Declaration:
-    """What a connector class says of itself. `options` is None if it declares none, and so accepts any."""
+    """What a connector class says of itself. `options` is None if it declares none, and so accepts any.
+
+    `validators` are the options and variables whose values can be checked with the platform.
+    """
 
     type: str
     version: str
     summary: str
     options: tuple[OptionInfo, ...] | None
+    env: tuple[VariableInfo, ...]
+    auth: tuple[Method, ...]
+    validators: tuple[str, ...]
+    integrations: tuple[Integration, ...]
+    feeds: tuple[FeedInfo, ...]
+    tools: tuple[Tool, ...]
+    nix: tuple[str, ...]
     capabilities: Capabilities
     limits: Limits
     actions: tuple[dict[str, Any], ...]
+    min_version: str
     setup_help: str
     extra: str | None
     class_path: str
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON."""
+        data = {**asdict(replace(self, auth=(), integrations=())), "auth": [described(method) for method in self.auth]}
+        data["integrations"] = [
+            {**asdict(replace(item, check=None)), "check": item.check is not None} for item in self.integrations
+        ]
+        return data
 
 
 def declaration_of(cls: type) -> Declaration:
     """Read the declaration off a connector class. Reads class attributes only; connects and makes nothing.
 
     The attributes, all optional but the first: `connector_type`, `version`, `summary` (default: the first
-    line of the docstring), `Options`, `capabilities`, `limits`, `actions` (names, mappings, or objects with
-    `to_dict()`), `setup_help`, `extra`.
+    line of the docstring), `Options`, `env`, `auth`, `validators`, `integrations`, `feeds`, `tools`, `nix`,
+    `capabilities`, `limits`, `actions` (names, mappings, or objects with `to_dict()`), `min_version`, `setup_help`,
+    `extra`. Raises ConfigError for one that is not what it should be.
     """
-    declared = options_of(cls)
+    model = options_of(cls)
+    options = None if model is None else tuple(describe(model))
+    variables = _variables(cls, options or ())
+    names = [info.name for info in options or ()]
     doc = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
     return Declaration(
         type=getattr(cls, "connector_type", None) or "",
         version=getattr(cls, "version", None) or "",
         summary=getattr(cls, "summary", None) or doc,
-        options=None if declared is None else tuple(describe(declared)),
+        options=options,
+        env=variables,
+        auth=methods_of(cls, names),
+        validators=tuple(validators_of(cls, [*names, *(info.name for info in variables if info.option is None)])),
+        integrations=declared(cls, "integrations", Integration, "id"),
+        feeds=tuple(kind.info() for kind in getattr(cls, "feeds", None) or ()),
+        tools=tools_of(cls),
+        nix=declared_packages(cls),
         capabilities=getattr(cls, "capabilities", None) or Capabilities(),
         limits=getattr(cls, "limits", None) or Limits(),
         actions=tuple(_action(action) for action in getattr(cls, "actions", None) or ()),
+        min_version=min_version_of(cls),
         setup_help=inspect.cleandoc(getattr(cls, "setup_help", None) or ""),
         extra=getattr(cls, "extra", None),
         class_path=f"{cls.__module__}:{cls.__qualname__}",
     )
+
+
+def _variables(cls: type, options: Sequence[OptionInfo]) -> tuple[VariableInfo, ...]:
+    """Those of the options, then those that are none."""
+    found = [
+        VariableInfo(i.env, i.description, i.required, i.secret, i.help_url, i.help_command, i.name)
+        for i in options
+        if i.env is not None
+    ]
+    taken = {info.name for info in found}
+    for one in declared(cls, "env", EnvVar, "name"):
+        if one.name in taken:
+            what = f"{cls.__name__}.env has {one.name}, which is the variable of an option"
+            raise ConfigError(what, hint="correct the class")
+        found.append(VariableInfo(one.name, one.description, one.required, one.secret, one.help_url, one.help_command))
+    return tuple(found)
 
 
 def options_of(cls: type) -> type[BaseModel] | None:
@@ -111,76 +167,6 @@ def options_of(cls: type) -> type[BaseModel] | None:
     if not (isinstance(declared, type) and issubclass(declared, BaseModel)):
         return None
     return declared
-
-
-def describe(options: type[BaseModel]) -> list[OptionInfo]:
-    """The options in the order of their declaration."""
-    return [_info(field.alias or name, field) for name, field in options.model_fields.items()]
-
-
-def _info(name: str, field: FieldInfo) -> OptionInfo:
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    declared: dict[str, Any] = {key: extra[key] for key in _EXTRA_KEYS if key in extra}
-    declared["secret"] = bool(declared.get("secret")) or mentions(field.annotation, (Secret, pydantic.SecretStr))
-    default = None if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
-    return OptionInfo(
-        name=name,
-        type=_type_text(field.annotation),
-        required=field.is_required(),
-        default=None if default is PydanticUndefined else to_jsonable_python(default, fallback=str),
-        description=field.description or "",
-        **declared,
-    )
-
-
-_TYPE_TEXTS: dict[Any, str] = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    Secret: "a secret text",
-    pydantic.SecretStr: "a secret text",
-    Any: "anything",
-    dict: "a mapping",
-    list: "a list",
-}
-
-
-def _type_text(annotation: Any) -> str:
-    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation in _TYPE_TEXTS:
-        return _TYPE_TEXTS[annotation]
-    if origin is Literal:
-        return " or ".join(json.dumps(arg) for arg in args)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_type_text(arg) for arg in args if arg is not type(None))
-    if origin is typing.Annotated:
-        return _type_text(args[0])
-    if is_list(annotation):
-        return f"a list ({_type_text(args[0])} each)" if args else "a list"
-    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-        return "a mapping"
-    return getattr(annotation, "__name__", str(annotation))
-
-
-def types_in(annotation: Any) -> Iterator[type]:
-    """Every class that an annotation is made of."""
-    if isinstance(annotation, type) and not typing.get_args(annotation):
-        yield annotation
-    for arg in typing.get_args(annotation):
-        yield from types_in(arg)
-
-
-def mentions(annotation: Any, wanted: tuple[type, ...]) -> bool:
-    return any(found in wanted for found in types_in(annotation))
-
-
-def is_list(annotation: Any) -> bool:
-    origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType):
-        parts = [part for part in typing.get_args(annotation) if part is not type(None)]
-        return bool(parts) and all(is_list(part) for part in parts)
-    return annotation in (list, tuple, set, frozenset) or origin in (list, tuple, set, frozenset)
 
 
 def _action(action: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What connectors did not let in: `state/<instance>/drops.json`, counted, without a word of what was said.
 
 {"drops": [{conversation_id, conversation_name, sender_id, sender_name, reason, key, count, first, last}, …]}, the least
-recent first; `key` says what to edit, `first` and `last` are seconds since 1970. Only the instance's process writes it.
+recent first; `key` says what to edit, `first` and `last` are seconds since 1970. The instance's process writes it, and
+`connectors pair approve`. Other keys are the writer's.
 """
 
 from __future__ import annotations

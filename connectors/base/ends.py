@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from connectors.base.files import fit_name, move_exact, publish, read_json, sync_folder
+from connectors.base.files import check_writable, fit_name, move_exact, publish, read_json, sync_folder
 from connectors.base.home import Home
 from connectors.base.intake import Intake
 from connectors.base.logbook import visible
@@ -168,6 +168,8 @@ class Ends:
             )
             deaths += 1
         step("dead.marked")
+        # Telling of it would wait for the inbox, and so would all that is still to be sent.
+        check_writable(self._home.failed, self._home.inbox, self._staging, self._sending)
         name = self._write_reason(reason)
         step("dead.reason")
         if not self._answers_a_delivery(reason):

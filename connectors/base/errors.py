@@ -5,12 +5,12 @@
     │   └── MissingDependency  carries the install command             exit 2
     ├── AuthError              someone must renew a credential         exit 77
     ├── InstanceLocked         another process runs this instance      exit 75
-    ├── RetryLater             the outgoing stays queued
+    ├── RetryLater             the outgoing stays queued; out of connect(): the platform is waited for
     └── Rejected               this outgoing can never succeed: dead letter
         └── BadMessage         the file is not an outgoing
 
 Anything else is a bug: in `send_message` it costs that outgoing an attempt, out of `connect()` or
-`run_loop()` it is exit 1 and the process is restarted.
+`run_loop()` it is exit 1 and the process is restarted. So is a RetryLater that leaves `run_loop()`.
 """
 
 from __future__ import annotations

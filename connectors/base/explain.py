@@ -178,7 +178,7 @@ def _where(home: Home, path: Path) -> str:
 
 
 def _event_gone(row: EventRow | None) -> str:
-    if row is not None and row.held:
+    if row is not None and row.held_s:
         return "it waits for its files to be fetched"
     kept = " (its content is kept: connectors replay)" if row is not None and row.body is not None else ""
     return f"its file is gone: acknowledged, or deleted by an agent{kept}"

@@ -40,6 +40,13 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         os.close(fd)
 
 
+def check_writable(*folders: Path) -> None:
+    """Raises PermissionError for a folder that lets nothing be written: before a step that could not be ended then."""
+    for folder in folders:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "cannot be written", str(folder))
+
+
 def write_new(path: str | Path, data: bytes, mode: int = 0o600, gid: int = -1) -> None:
     """Create `path` with `data`, durable itself (its folder entry is not). Removes what it began on any failure."""
     write_all_new([(path, data)], mode, gid)

@@ -13,6 +13,8 @@ from connectors.base.errors import ConfigError
 FORMAT = 1
 #: An instance's name is a folder's name on every file system: ASCII, no separators, no leading dot.
 INSTANCE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+#: Names that other things have in `state/` and `logs/` (compared without case).
+RESERVED_NAMES = frozenset({"approvals", "format", "manager", "manager.json", "manager.lock", "manager.sock"})
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,13 @@ class Home:
         if modes.gid >= 0:
             os.chown(path, -1, modes.gid)
             path.chmod(modes.folder)
+
+
+def check_new_name(name: str) -> str:
+    """The name, if an instance can have it. Raises ConfigError otherwise, and for what the program needs itself."""
+    if name.lower() in RESERVED_NAMES:
+        raise ConfigError(f'"{name}" is a name that the program uses itself', hint="choose another one")
+    return check_name(name)
 
 
 def check_name(name: str) -> str:

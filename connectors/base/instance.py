@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ from connectors.base.status import StatusFile
 _LAST_WORDS_BYTES = 1 << 20
 #: What a process may report that is not known by its end.
 REPORTED = frozenset({"dead_letter", "stall"})
+#: What it reports of an error that it ends for.
+_ENDS = frozenset({"error", "auth"})
+#: How others end it: what it printed before is not the cause.
+_KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 _HINTS = {
     Cause.CONFIG: "edit connectors.yml or .env: both are read at once",
     Cause.AUTH: "renew the credential in .env or connectors.yml: both are read at once",
@@ -86,6 +91,7 @@ class Instance:
         self._output: int | None = None
         self._reports: int | None = None
         self._report_rest = b""
+        self._said: dict[str, Any] | None = None  #: of the error that it ends for
         self.log = LineLog(
             host.home.log_file(entry.name),
             host.redactor.redact,
@@ -165,7 +171,7 @@ class Instance:
 
     def _start(self) -> None:
         self._status(state="starting", pid=None, next_start=None, cause=None)
-        self.log.last = ""
+        self.log.last, self._said = "", None
         self.log.keep(max_bytes=self.entry.limits.log_max_bytes, files=self.entry.limits.log_files)
         ends: list[int] = []
         try:
@@ -267,6 +273,8 @@ class Instance:
             return
         if event == "connected":
             self.apply(states.Connected())
+        elif event in _ENDS:
+            self._said = self._error(text, hint, str(told.get("class", "")))
         elif event in REPORTED:
             self.host.report(self.name, event, text, hint)
 
@@ -308,32 +316,25 @@ class Instance:
             self.host.say(f"{self.name}: status.json not written: {error}")
 
     def _last_error(self) -> dict[str, Any]:
-        """What the process itself said in this run, or what its end tells."""
+        """What the process itself said of its end, or what its end tells."""
         record = self.record
-        said = StatusFile(self.host.home, self.name).read().get("last_error")
-        if isinstance(said, dict) and _since(said.get("at"), record.last_start):
-            return {"text": "", "hint": "", "class": "", **said}
+        if self._said is not None:
+            return self._said
         text = states.describe_exit(record.exit_status)
-        if self.log.last and record.exit_status != Exit.OK:
+        if self.log.last and record.exit_status not in (Exit.OK, *_KILLED):
             text = f"{text}: {self.log.last[:500]}"
         hint = _HINTS[record.cause] if record.cause else "see logs/{name}.log"
+        return self._error(text, hint.format(name=self.name), "exit")
+
+    def _error(self, text: str, hint: str, kind: str) -> dict[str, Any]:
         at = datetime.fromtimestamp(self.host.clock.wall(), UTC).isoformat(timespec="microseconds")
-        return {"text": text, "hint": hint.format(name=self.name), "class": "exit", "at": at}
+        return {"text": text, "hint": hint, "class": kind, "at": at}
 
     def note_problem(self, text: str) -> None:
         """The operator has to edit something: say exactly what."""
         if self.record.state is State.FATAL:
-            hint = _HINTS[Cause.CONFIG]
-            at = datetime.fromtimestamp(self.host.clock.wall(), UTC).isoformat(timespec="microseconds")
-            self._status(last_error={"text": text, "hint": hint, "class": "ConfigError", "at": at})
+            self._status(last_error=self._error(text, _HINTS[Cause.CONFIG], "ConfigError"))
 
 
 def _iso(moment: float | None) -> str | None:
     return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
-
-
-def _since(at: Any, start: float | None) -> bool:
-    try:
-        return start is not None and datetime.fromisoformat(str(at)).timestamp() >= start
-    except ValueError:
-        return False

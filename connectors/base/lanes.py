@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.base.errors import BadMessage
@@ -15,6 +16,7 @@ class Item:
     """A claimed outgoing. `due` is on the monotonic clock (0: at once); `seq` is its place in the order of arrival.
 
     `known`: what was read at the claim, with the file's identity then. `error`: why it was judged to be no outgoing.
+    `end`: it is ended by this, which could not be done yet.
     """
 
     key: str
@@ -24,6 +26,7 @@ class Item:
     due: float = 0.0
     known: tuple[OutgoingMessage, tuple[int, int, int]] | None = None
     error: BadMessage | None = None
+    end: Callable[[], None] | None = None
 
 
 class Lanes:

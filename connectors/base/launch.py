@@ -13,100 +13,26 @@ import importlib
 import json
 import logging
 import os
-import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
+from connectors.base.child import Child, unburied
+from connectors.base.suspended import go_on_without
+
+__all__ = ["Child", "Method", "Stdio", "become", "launch", "main", "may_fork", "resolve", "unburied"]
+
 Method = Literal["fork", "exec"]
 #: What a child gets as descriptors 0, 1 and 2; None is /dev/null.
 Stdio = tuple[int | None, int, int]
 
 _PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-#: The processes that we started and that have not been reaped: their ends are their `Child`'s to see.
-unburied: set[int] = set()
-
-
-class Child:
-    """A process that we started, in a session and a process group of its own. The group dies with it."""
-
-    def __init__(self, name: str, pid: int, popen: subprocess.Popen[bytes] | None = None) -> None:
-        self.name = name
-        self.pid = pid
-        self.status: int | None = None
-        self._popen = popen
-        unburied.add(pid)
-        self.pidfd: int | None = None  #: readable when it has ended; None where there is no such thing
-        if hasattr(os, "pidfd_open"):
-            with suppress(OSError):
-                self.pidfd = os.pidfd_open(pid)
-
-    def poll(self) -> int | None:
-        """How it ended: an exit code, minus a signal's number, 1 when somebody else reaped it; None while it runs.
-
-        What it started and left behind in its process group is killed before the process id can be used anew.
-        """
-        if self.status is None and self._has_ended():
-            self.kill_group()
-            self.status = self._reap()
-            unburied.discard(self.pid)
-        return self.status
-
-    def close(self) -> None:
-        """Give the descriptor back; safe twice."""
-        fd, self.pidfd = self.pidfd, None
-        if fd is not None:
-            os.close(fd)
-
-    def terminate(self) -> None:
-        """Ask it to end (SIGTERM)."""
-        if self.status is None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
-
-    def kill_group(self) -> None:
-        """SIGKILL to it and to all that it started."""
-        if self.status is not None:
-            return
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            # Not yet the leader of its group (or, on macOS, a group of zombies only).
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-
-    def end(self) -> None:
-        """Kill it and all that it started, and bury it; safe twice. Waits 1 s at most, for what SIGKILL cannot end."""
-        self.kill_group()
-        if self.status is None and self.pidfd is not None:
-            select.select([self.pidfd], [], [], 1.0)
-        elif self.status is None:
-            with suppress(ChildProcessError):
-                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        self.poll()
-        self.close()
-
-    def _has_ended(self) -> bool:
-        try:
-            # WNOWAIT leaves the zombie, which keeps its id, and so its group's id, from being given to another.
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:
-            return True
-
-    def _reap(self) -> int:
-        if self._popen is not None:
-            return int(self._popen.wait())
-        try:
-            return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        except ChildProcessError:
-            return 1
 
 
 def may_fork() -> bool:
@@ -140,18 +66,45 @@ def launch(
     `stdio` are the descriptors it gets as 0, 1 and 2 (None: /dev/null); of all others it has only `keep`.
     Values that JSON does not know arrive as texts.
     """
-    payload = json.dumps({"entry": entry, "argument": argument, "name": name, "path": sys.path}, default=str).encode()
+    data = {"entry": entry, "argument": argument, "name": name, "path": sys.path, "parent": os.getpid()}
+    payload = json.dumps(data, default=str).encode()
     if (method or ("fork" if may_fork() else "exec")) == "fork":
         return Child(name, _fork(payload, stdio, keep))
     return _exec(payload, name, stdio, keep)
 
 
+def become(
+    entry: str,
+    argument: dict[str, Any],
+    *,
+    name: str,
+    keep: Sequence[int] = (),
+    wrap: Callable[[list[str]], list[str]],
+) -> NoReturn:
+    """Go on as a fresh interpreter that runs `entry(argument)`, started by what `wrap` makes of its command line.
+
+    It is the same process then: id, group, stdin, stdout, stderr and `keep` stay. Raises OSError when there is no such
+    program.
+    """
+    data = {"entry": entry, "argument": argument, "name": name, "path": sys.path, "parent": None}
+    fd = _readable(json.dumps(data, default=str).encode(), feed=False)
+    for kept in (fd, *keep):
+        os.set_inheritable(kept, True)
+    command = wrap(_command(fd))
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what is ignored stays so
+    os.execvp(command[0], command)  # noqa: S606 - that no shell stands in between is the point
+
+
+def _command(fd: int) -> list[str]:
+    code = f"import sys; sys.path.insert(0, {_PACKAGE_ROOT!r}); from connectors.base.launch import main; main({fd})"
+    return [sys.executable, "-P", "-c", code]
+
+
 def _exec(payload: bytes, name: str, stdio: Stdio, keep: Sequence[int]) -> Child:
     fd = _readable(payload)
     try:
-        code = f"import sys; sys.path.insert(0, {_PACKAGE_ROOT!r}); from connectors.base.launch import main; main({fd})"
         popen = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],
+            _command(fd),
             stdin=subprocess.DEVNULL if stdio[0] is None else stdio[0],
             stdout=stdio[1],
             stderr=stdio[2],
@@ -164,21 +117,29 @@ def _exec(payload: bytes, name: str, stdio: Stdio, keep: Sequence[int]) -> Child
     return Child(name, popen.pid, popen)
 
 
-def _readable(payload: bytes) -> int:
-    """A descriptor that reads as `payload`, however long, and is no file that somebody else could open."""
+def _readable(payload: bytes, *, feed: bool = True) -> int:
+    """A descriptor that reads as `payload`, however long, and is no file that somebody else could open.
+
+    `feed`: this process goes on, and has a thread for it where one is needed.
+    """
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("spec")
         with os.fdopen(os.dup(fd), "wb") as out:
             out.write(payload)
         os.lseek(fd, 0, os.SEEK_SET)
         return fd
+    if not feed:
+        with tempfile.TemporaryFile() as file:
+            file.write(payload)
+            file.seek(0)
+            return os.dup(file.fileno())
     fd, write_fd = os.pipe()
 
-    def feed() -> None:
+    def write() -> None:
         with suppress(OSError), os.fdopen(write_fd, "wb") as out:
             out.write(payload)
 
-    threading.Thread(target=feed, name="feed", daemon=True).start()
+    threading.Thread(target=write, name="feed", daemon=True).start()
     return fd
 
 
@@ -186,6 +147,9 @@ def main(fd: int) -> NoReturn:
     """The fresh interpreter's main: run what the descriptor says."""
     with os.fdopen(fd, "rb") as file:
         payload = json.load(file)
+    parent = payload["parent"]
+    if not go_on_without(os.getppid() if parent is None else parent):
+        os._exit(1)
     sys.path[:] = payload["path"]
     _run(payload)
 
@@ -196,18 +160,22 @@ def _fork(payload: bytes, stdio: Stdio, keep: Sequence[int]) -> int:
             stream.flush()  # otherwise the child has the unwritten rest, too
     # No handler of ours may run in the child before it has dropped them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    parent = os.getpid()
     try:
         pid = os.fork()
         if pid == 0:
-            _become_child(payload, stdio, keep)
+            _become_child(parent, payload, stdio, keep)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
 
 
-def _become_child(payload: bytes, stdio: Stdio, keep: Sequence[int]) -> NoReturn:
+def _become_child(parent: int, payload: bytes, stdio: Stdio, keep: Sequence[int]) -> NoReturn:
     """Never returns, so that nothing of the manager's (locks, sockets, temporary folders) is unwound in the child."""
     try:
+        # First: until the descriptors are dropped, this process has the lifelines of all others in its hands.
+        if not go_on_without(parent):
+            os._exit(1)
         os.setsid()
         os.umask(0o077)
         _reset_signals()

@@ -92,7 +92,7 @@ class LineLog:
 
 
 #: What a connector logs in the ordinary course of things is no cause of its end.
-_ORDINARY = re.compile(r"\S+Z (INFO|DEBUG) ")
+_ORDINARY = re.compile(r"\S+Z (WARNING|INFO|DEBUG) ")
 
 
 class _PrivateFile(RotatingFileHandler):

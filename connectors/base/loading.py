@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import connectors
 from connectors.base.errors import ConfigError, MissingDependency
 from connectors.base.registry import Located, unknown_type
+from connectors.base.sdk import DISTRIBUTION, min_version_of, require, written_in
 
 if TYPE_CHECKING:
     from connectors.base.connector import Connector
 
-DISTRIBUTION = "mailbox-connectors"
 #: How the modules begin that were loaded from a file path.
 UNIQUE = "_connector_"
 #: Modules whose package to install has another name.
@@ -38,7 +38,9 @@ _PACKAGES = {
 
 def load(located: Located, base_dir: Path) -> type[Connector]:
     """The connector class of a located type; errors as in `registry.load_class`."""
-    return _pick(_import(located, base_dir), located)
+    cls = _pick(_import(located, base_dir), located)
+    require(located.type, min_version_of(cls))
+    return cls
 
 
 def _import(located: Located, base_dir: Path) -> ModuleType:
@@ -168,6 +170,11 @@ def _explain(error: ImportError, located: Located, base_dir: Path) -> ConfigErro
     if isinstance(error, ModuleNotFoundError) and _is_target(missing, located):
         return unknown_type(located.type, base_dir)
     top = missing.partition(".")[0]
+    if top == connectors.__name__ and (file := _source(located)) is not None:
+        try:
+            require(located.type, written_in(file))
+        except MissingDependency as too_old:
+            return too_old
     if not top or top in {connectors.__name__, located.module.partition(".")[0]} or top.startswith(UNIQUE):
         return ConfigError(f"cannot load {located}: {_where(error)}", hint="correct the file")
     if isinstance(error, ModuleNotFoundError):
@@ -178,6 +185,17 @@ def _explain(error: ImportError, located: Located, base_dir: Path) -> ConfigErro
         f"{located.type} does not work with the installed {_PACKAGES.get(top, top)} ({error})",
         install=_install_command(located, top).replace("pip install", "pip install --upgrade", 1),
     )
+
+
+def _source(located: Located) -> Path | None:
+    """The file of a type; None where that cannot be told without importing it."""
+    if located.file is not None or located.folder is not None:
+        return located.file or (located.folder or Path()) / "connector.py"
+    try:
+        spec = importlib.util.find_spec(located.module)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin else None
 
 
 def _is_target(missing: str, located: Located) -> bool:

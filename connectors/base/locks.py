@@ -32,15 +32,13 @@ class Lock:
         self._lock = FileLock(path, mode=mode, thread_local=False, is_singleton=True)
         self._inode = 0
 
-    def acquire(self, timeout_s: float = 0.0) -> None:
-        """Raises InstanceLocked, naming the holder, when it is not free within `timeout_s`. A wait is logged."""
+    def acquire(self, timeout_s: float = 0.0, tell: Callable[[str], None] = _log.info) -> None:
+        """Raises InstanceLocked, naming the holder, when it is not free within `timeout_s`. A wait is told before."""
         try:
             take_or_say(
                 self._lock,
                 timeout_s,
-                lambda: _log.info(
-                    "%s is in use by %s: waiting up to %g s for its end", self._what, self.holder(), timeout_s
-                ),
+                lambda: tell(f"{self._what} is in use by {self.holder()}: waiting up to {timeout_s:g} s for its end"),
             )
         except Timeout:
             raise InstanceLocked(

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from connectors.base import config as configuration
 from connectors.base import files
 from connectors.base.errors import ConfigError, InstanceLocked
-from connectors.base.home import Home, check_name
+from connectors.base.home import Home, check_new_name
 from connectors.base.locks import take_or_say
 from connectors.base.process import Child
 from connectors.base.registry import CONNECTOR_REGISTRY, load_class
@@ -62,7 +62,7 @@ class ConnectorManager:
 
     def add_connector(self, name: str, type: str, config: Mapping[str, Any] | None = None) -> None:  # noqa: A002 - the seed's
         """One more connector, besides those of a file. ConfigError for a name that is none or is taken."""
-        check_name(name)
+        check_new_name(name)
         if any(str(known.get("name")).lower() == name.lower() for known in self.connectors):
             raise ConfigError(f"there is a connector {name} already", hint="choose another name")
         options = dict(config or {})

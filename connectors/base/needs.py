@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connectors.base.declaration import Declaration, OptionInfo, declaration_of
+from connectors.base.declaration import Declaration, VariableInfo, declaration_of
 from connectors.base.errors import ConfigError
 from connectors.base.home import Home
 from connectors.base.reading import read_bytes
@@ -19,7 +19,7 @@ from connectors.base.yamltext import read_yaml
 @dataclass(frozen=True)
 class Need:
     """One variable of one instance (or of a type, where `instance` is empty). `source`: `.env`, `environment`, or
-    empty where it is not set."""
+    empty where it is not set. `option` is empty for a variable that is read as it is."""
 
     variable: str
     instance: str
@@ -28,11 +28,30 @@ class Need:
     source: str
     secret: bool = False
     description: str = ""
-    help: str = ""
+    help_url: str | None = None
+    help_command: str | None = None
 
     @property
     def met(self) -> bool:
         return bool(self.source) or not self.required
+
+    @property
+    def help(self) -> str:
+        """Where its value comes from."""
+        return self.help_url or (f"`{self.help_command}`" if self.help_command else "")
+
+    @property
+    def mark(self) -> str:
+        """✓ set, ✗ missing, - not set and may be."""
+        return "✓" if self.source else "✗" if self.required else "-"
+
+    @property
+    def place(self) -> str:
+        """Who needs it: `github.token`."""
+        return ".".join(filter(None, (self.instance, self.option)))
+
+    def __str__(self) -> str:
+        return f"{self.variable} — {self.description}" if self.description else self.variable
 
 
 class Needs:
@@ -50,54 +69,57 @@ class Needs:
 
     def of_home(self) -> list[Need]:
         """What connectors.yml as it is written asks for: entries first, then the rest of the file."""
+        found = [need for entry in self.entries() for need in self._of_entry(entry)]
+        rest = {key: value for key, value in self._data().items() if key != "connectors"}
+        return found + [self._need(name, "", path, required=required) for name, path, required in _uses(rest, "")]
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The enabled entries as they are written, whatever is wrong with them."""
+        entries = self._data().get("connectors")
+        found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        return [entry for entry in found if entry.get("enabled") is not False]
+
+    def _data(self) -> dict[str, Any]:
         try:
             data = read_yaml(read_bytes(self._home.config_file)).data
         except OSError as error:
             hint = "connectors init makes one"
             raise ConfigError(f"{self._home.config_file}: {error.strerror or error}", hint=hint) from error
-        if not isinstance(data, dict):
-            return []
-        entries = data.get("connectors")
-        found: list[Need] = []
-        for entry in entries if isinstance(entries, list) else []:
-            if isinstance(entry, dict) and entry.get("enabled") is not False:
-                found += self._of_entry(entry)
-        rest = {key: value for key, value in data.items() if key != "connectors"}
-        return found + [self._need(name, "", path, required=required) for name, path, required in _uses(rest, "")]
+        return data if isinstance(data, dict) else {}
 
     def of_type(self, type_name: str) -> list[Need]:
-        """What a type's options can be read from. Raises ConfigError when there is no such type."""
+        """What a type can be told by variables. Raises ConfigError when there is no such type."""
         declared = declaration_of(load_class(type_name, self._home.root))
-        return [self._declared(info, "") for info in declared.options or () if info.env]
+        return [self._declared(info, "") for info in declared.env]
 
     def _of_entry(self, entry: dict[str, Any]) -> Iterator[Need]:
         name = str(entry.get("name") or "")
-        infos = {info.name: info for info in self._options(str(entry.get("type") or ""))}
+        declared = self._declaration(str(entry.get("type") or ""))
+        options = {info.name: info for info in (declared.options if declared else None) or ()}
         said = set()
         for variable, path, required in _uses(entry, ""):
             said.add(variable)
-            info = infos.get(path.partition(".")[0])
+            info = options.get(path.partition(".")[0])
             need = self._need(variable, name, path, required=required)
-            yield (
-                need
-                if info is None
-                else replace(need, secret=info.secret, description=info.description, help=_help(info))
-            )
-        for info in infos.values():
-            if info.env and info.env not in said and info.name not in entry:
-                yield self._declared(info, name)
+            if info is not None:
+                text, url, command = info.description, info.help_url, info.help_command
+                need = replace(need, secret=info.secret, description=text, help_url=url, help_command=command)
+            yield need
+        for variable_info in declared.env if declared is not None else ():
+            if variable_info.name not in said and variable_info.option not in entry:
+                yield self._declared(variable_info, name)
 
-    def _options(self, type_name: str) -> tuple[OptionInfo, ...]:
+    def _declaration(self, type_name: str) -> Declaration | None:
         try:
-            declared: Declaration = declaration_of(load_class(type_name, self._home.root))
+            return declaration_of(load_class(type_name, self._home.root))
         except ConfigError as error:
             self.unknown[type_name] = str(error)
-            return ()
-        return declared.options or ()
+            return None
 
-    def _declared(self, info: OptionInfo, instance: str) -> Need:
-        need = self._need(str(info.env), instance, info.name, required=info.required)
-        return replace(need, secret=info.secret, description=info.description, help=_help(info))
+    def _declared(self, info: VariableInfo, instance: str) -> Need:
+        need = self._need(info.name, instance, info.option or "", required=info.required)
+        text, url, command = info.description, info.help_url, info.help_command
+        return replace(need, secret=info.secret, description=text, help_url=url, help_command=command)
 
     def _need(self, variable: str, instance: str, option: str, *, required: bool) -> Need:
         source = ""
@@ -121,7 +143,3 @@ def _uses(value: Any, path: str) -> Iterator[tuple[str, str, bool]]:
             return  # `validate` says what is wrong with it
         for use in used:
             yield use.name, path, not use.default
-
-
-def _help(info: OptionInfo) -> str:
-    return info.help_url or (f"`{info.help_command}`" if info.help_command else "")

@@ -6,13 +6,16 @@ Imports the classes, and so runs in a process that may: `validate`, or a child o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from connectors.base import registry
+from connectors.base import nix, registry
+from connectors.base.auth import missing
+from connectors.base.declaration import declaration_of
 from connectors.base.errors import ConfigError
+from connectors.base.feeds import feed_secrets, feeds_of
 from connectors.base.home import Home
 from connectors.base.options import OptionInfo, OptionProblem, describe, options_of, read_options
 from connectors.base.problems import Problem
@@ -46,7 +49,8 @@ def check_options(config: Config, home: Home | str | os.PathLike[str]) -> tuple[
             where = (entry.line_of(problem.path), entry.name)
             if IN_THE_FILE not in problem.text or where not in literal:
                 text = redactor.redact(problem.text)  # a validator of the author's may quote what it refused
-                found.append(Problem(config.file.name, *where, text, problem.suggestion, problem.severity))
+                told = Problem(config.file.name, *where, text, problem.suggestion, problem.severity, problem.variable)
+                found.append(told)
     every = tuple(sorted((*config.problems, *found), key=lambda problem: (problem.file, problem.line)))
     return replace(config, entries=tuple(entries), values=tuple(values), problems=every), found
 
@@ -66,25 +70,60 @@ def undeclared(config: Config, base_dir: Path) -> list[str]:
 
 def _check(entry: Entry, config: Config, base_dir: Path, values: dict[str, None]) -> tuple[Entry, list[OptionProblem]]:
     try:
-        options = options_of(registry.load_class(entry.type, base_dir))
+        cls = registry.load_class(entry.type, base_dir)
     except ConfigError as error:
         hint = f": {error.hint}" if error.hint and error.hint not in str(error) else ""
         return entry, [OptionProblem(("type",), f"{error}{hint}")]
+    around = list(_around(cls, entry, config, values))
+    options = options_of(cls)
     if options is None:
         names = [name for name in entry.options if is_secret_name(name)]
-        return entry, list(_empty_variables(names, entry, config))
+        return entry, [*_empty_variables(names, entry, config), *around]
     infos = describe(options)
     secrets = [info.name for info in infos if info.secret]
     problems = list(_empty_variables(secrets, entry, config))
     said = {problem.path for problem in problems}
-    _, data, more = read_options(options, entry.options, config.env)
+    read, data, more = read_options(options, entry.options, config.env)
     problems += [problem for problem in more if problem.path not in said]
+    given = data if read is None else dict(read)
+    problems += feeds_of(cls, given)[1]
+    values.update(dict.fromkeys(feed_secrets(cls, given)))
     for info in infos:
         value = data.get(info.name)
         if isinstance(value, str) and value and (info.secret or info.name not in entry.options):
             values[value] = None
         problems += _warnings(info, value, entry)
-    return replace(entry, options=data), problems
+    if read is not None and not around:
+        problems += _no_credentials(cls, given)
+    return replace(entry, options=data), [*problems, *around]
+
+
+def _around(cls: type, entry: Entry, config: Config, values: dict[str, None]) -> Iterator[OptionProblem]:
+    """What the class needs besides its options: variables, programs; and whether what it declares can be."""
+    try:
+        declared = declaration_of(cls)
+    except ConfigError as error:
+        yield OptionProblem(("type",), f"{error}: {error.hint}")
+        return
+    for variable in declared.env:
+        value = config.env.get(variable.name)
+        if variable.option is None and value:
+            values[value] = None
+        elif variable.option is None and variable.required:
+            about = f": {variable.description}" if variable.description else ""
+            where = f" (where it comes from: {variable.help})" if variable.help else ""
+            text = f"variable {variable.name} is not set{about}: set it in .env{where}"
+            yield OptionProblem((), text, variable=variable.name)
+    try:
+        nix.packages(cls, entry.nix, config.env)
+    except ConfigError as error:
+        yield OptionProblem(("nix",), str(error))
+
+
+def _no_credentials(cls: type, given: Mapping[str, Any]) -> Iterator[OptionProblem]:
+    lacks = missing(declaration_of(cls).auth, given)
+    if lacks is not None:
+        yield OptionProblem((), f"it has no credentials: give {lacks}")
 
 
 def _shared(entry: Entry, base_dir: Path, taken: dict[tuple[str, str, str], str]) -> Iterator[OptionProblem]:
@@ -106,7 +145,7 @@ def _empty_variables(names: list[str], entry: Entry, config: Config) -> Iterator
         empty = substitute(raw, config.env).empty if isinstance(raw, str) else ()
         if empty:
             text = f'option "{name}" is secret and its variable {empty[0]} is set but empty: give it a value'
-            yield OptionProblem((name,), text)
+            yield OptionProblem((name,), text, variable=empty[0])
 
 
 def _warnings(info: OptionInfo, value: Any, entry: Entry) -> Iterator[OptionProblem]:

@@ -21,18 +21,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from connectors.base.declaration import (
-    Capabilities,
-    Declaration,
-    Limits,
-    OptionInfo,
-    declaration_of,
-    describe,
-    is_list,
-    mentions,
-    options_of,
-    types_in,
-)
+from connectors.base.declaration import Capabilities, Declaration, Limits, declaration_of, options_of
+from connectors.base.optioninfo import OptionInfo, describe, is_list, mentions, types_in
 from connectors.base.problems import Severity, nearest
 from connectors.base.secrets import Secret
 
@@ -116,6 +106,7 @@ class OptionProblem:
     text: str
     suggestion: str | None = None
     severity: Severity = "error"
+    variable: str | None = None  #: the one that is missing, if that is the problem
 
 
 def read_options(
@@ -135,12 +126,14 @@ def read_options(
             elif info.secret:
                 text = f'option "{info.name}" is secret and its variable {info.env} is set but empty'
                 otherwise = "" if info.required else ", or unset it"
-                problems.append(OptionProblem((info.name,), f"{text}: give it a value{otherwise}{_help(info)}"))
+                text += f": give it a value{otherwise}{_help(info)}"
+                problems.append(OptionProblem((info.name,), text, variable=info.env))
         elif info.secret and data.get(info.name) == "":
             otherwise = "" if info.required else ", or leave it out"
             text = f'option "{info.name}" is secret and empty: give it a value{otherwise}{_help(info)}'
             problems.append(OptionProblem((info.name,), text))
-    taken = {problem.path[0] for problem in problems}
+    # What is said of all options together was said of an empty one, too.
+    taken = {problem.path[0] for problem in problems} | ({""} if problems else set())
     try:
         read = options.model_validate(data)
     except ValidationError as error:
@@ -164,12 +157,13 @@ def _problems(options: type[BaseModel], error: ValidationError) -> Iterator[Opti
         if detail["type"] == "extra_forbidden":
             yield OptionProblem(path, f'unknown option "{name}"', nearest(str(path[-1]), _names(options, path)))
         elif detail["type"] == "missing":
-            yield OptionProblem(path, f'option "{name}" is missing{_how_to_set(info)}')
+            variable = None if info is None else info.env
+            yield OptionProblem(path, f'option "{name}" is missing{_how_to_set(info)}', variable=variable)
         elif info is not None and key != path:
             yield OptionProblem(path, f'option "{name}" must be {info.type}')
         else:
             message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-            message = message.replace("Input should be", "must be")
+            message = message.replace("Input should be", "must be").replace("a valid dictionary", "a mapping")
             yield OptionProblem(path, f'option "{name}" {message}' if name else message)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic_core import from_json
 
 from connectors.base.errors import BadMessage
-from connectors.base.files import read_regular, sync_folder
+from connectors.base.files import check_writable, read_regular, sync_folder
 from connectors.base.home import Home
 from connectors.base.message import OutgoingMessage
 from connectors.base.steps import step
@@ -166,6 +166,7 @@ class Outbox:
 
     def claim(self, most: int = BATCH) -> list[Claimed]:
         """Take up to `most` of the files that the last scan listed, in order of arrival."""
+        check_writable(self.folder, self._sending)
         taken: list[Claimed] = []
         while self._listed and len(taken) < most:
             judged = self._judge(heapq.heappop(self._listed)[1])

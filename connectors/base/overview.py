@@ -16,6 +16,7 @@ from connectors.base import config as configuration
 from connectors.base import dropped
 from connectors.base.files import read_json
 from connectors.base.home import Home
+from connectors.base.obstacle import Obstacle, refusal
 from connectors.base.readers import consumer_folders, event_files
 from connectors.base.settings import Config
 from connectors.base.suspended import is_suspended
@@ -45,6 +46,7 @@ class InstanceView:
     next_start: str | None = None
     note: str | None = None
     configured: bool = True
+    source: dict[str, Any] = field(default_factory=dict)  #: its runs, or those of its `feeds`; empty: it is none
     drops: dict[str, Any] = field(default_factory=dict)  #: {total, last, reasons}; empty when nothing was dropped
     problem: dict[str, str] | None = None
 
@@ -146,6 +148,11 @@ def _view(home: Home, name: str, kind: str, *, enabled: bool, broken: bool, runn
         state = "suspended"
     error = data.get("last_error") if isinstance(data.get("last_error"), dict) else None
     problem = _problem(state, broken=broken, error=error, note=data.get("note"))
+    if (alive or running) and (refused := _refused(home.state_dir(name))) is not None:
+        problem = {"text": f"{refused.text}, so what is shown here may be old", "hint": refused.hint}
+    if state == "suspended":
+        hint = f"let it go on: kill -CONT {data.get('pid')}; or: connectors restart {name}"
+        problem = {"text": f"the process (pid {data.get('pid')}) is suspended (SIGSTOP)", "hint": hint}
     backlog = {}
     for what, folder in (("outbox", home.outbox(name)), ("sending", home.sending(name))):
         try:
@@ -167,14 +174,24 @@ def _view(home: Home, name: str, kind: str, *, enabled: bool, broken: bool, runn
         restarts=data.get("restarts") or 0,
         next_start=data.get("next_start"),
         note=data.get("note"),
+        source=data["source"] if isinstance(data.get("source"), dict) else {},
         drops=dropped.summary(dropped.read(home, name)),
         problem=problem,
     )
 
 
+def _refused(folder: Path) -> Obstacle | None:
+    """Looked at here as well: who cannot write into its status says there nothing of that."""
+    try:
+        ours = os.geteuid() in (0, folder.stat().st_uid)
+    except OSError:
+        return None
+    return refusal(folder) if ours else None
+
+
 def _state(said: str, *, alive: bool, enabled: bool, running: bool) -> str:
     if alive:
-        return said or "starting"
+        return said if said and said not in _OVER else "starting"
     if not enabled:
         return "disabled"
     if not said:
@@ -189,9 +206,7 @@ def _problem(state: str, *, broken: bool, error: dict[str, Any] | None, note: ob
     if broken:
         return None  # it is among the problems of the file
     if state == "backpressure":
-        return {"text": f"receiving is paused: {note or 'no room'}", "hint": "make room; it goes on by itself"}
-    if state == "suspended":
-        return {"text": "the process is suspended (SIGSTOP)", "hint": "kill -CONT PID, or connectors restart NAME"}
+        return {"text": str(note or "paused"), "hint": "make room, or mend what refuses; it goes on by itself"}
     if state in _WELL or state in ("never started", "not running"):
         return None  # that no manager runs is said once, for all
     if state not in _GONE:  # the connector's own word: reconnecting, conflict …

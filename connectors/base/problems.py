@@ -27,6 +27,7 @@ class Problem:
     text: str
     suggestion: str | None = None
     severity: Severity = "error"
+    variable: str | None = None  #: the one that is missing, if that is the problem
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file

@@ -1,7 +1,8 @@
 """A connector's process: what it is told, and that it cannot outlive the manager.
 
 The lifeline is a pipe whose write end only the manager has. When the manager is gone, by whatever death, a thread in
-every child reads the end of it, asks for a stop, and kills its own process group 0.7 s later.
+every child reads the end of it, asks for a stop, and kills its own process group 0.7 s later. On Linux a suspended
+child is made to go on by that death (`suspended.go_on_without`); on macOS it ends when somebody lets it go on.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ __all__ = ["SERVE", "Child", "Lifeline", "Method", "Spec", "hold_lifeline", "lau
 
 #: What runs in a connector's process: takes the Spec, returns an exit code.
 SERVE = "connectors.base.serve:serve"
+#: What a process begins with: it holds the lifeline, and runs such an entry.
+RUN_SPEC = "connectors.base.process:run_spec"
 #: After the manager's death: SIGTERM, then SIGKILL to the group after this time. Everything ends within 1 s.
 ORPHAN_GRACE_S = 0.7
 
@@ -53,6 +56,9 @@ class Spec:
     report_fd: int | None = None
     stdin: Literal["terminal", "pipe", "none"] = "none"
     log_file: bool = False  #: True: write logs/<name>.log itself; False: stderr, which the manager keeps
+    nix: tuple[str, ...] | None = None  #: packages that connectors.yml wants for it
+    wrapped: bool = False  #: what it needs of them is there
+    guard_fd: int | None = None  #: see nix.guard
 
     @classmethod
     def of(cls, entry: Entry, config: Config, home: Home, **more: Any) -> Self:
@@ -68,6 +74,7 @@ class Spec:
             delivery=entry.delivery,
             limits=entry.limits,
             group=config.group,
+            nix=entry.nix,
             values=config.values,
             environ=dict(config.env),
             **more,
@@ -123,7 +130,7 @@ def spawn(
     keep = tuple(fd for fd in (spec.lifeline_fd, spec.report_fd) if fd is not None)
     stdio = (stdin, 1 if own_stdout else output_fd, output_fd)
     return launch(
-        "connectors.base.process:run_spec",
+        RUN_SPEC,
         {"entry": entry, "spec": spec.to_dict()},
         name=spec.name,
         stdio=stdio,

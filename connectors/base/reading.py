@@ -42,7 +42,7 @@ class Reading:
             return value
         for name in result.unset:
             near = nearest(name, self.env)
-            self.say(path, f"{_dotted(path)}variable {name} is not set: {NOT_SET_HINT}", near)
+            self.say(path, f"{_dotted(path)}variable {name} is not set: {NOT_SET_HINT}", near, variable=name)
         self.values.update((use.value, None) for use in result.used if use.value)
         return value if result.unset else result.text
 
@@ -91,6 +91,7 @@ class Reading:
         *,
         line: int | None = None,
         severity: Severity = "error",
+        variable: str | None = None,
     ) -> None:
         instance = None
         if len(path) > 1 and path[0] == "connectors" and isinstance(path[1], int):
@@ -98,7 +99,7 @@ class Reading:
             if severity == "error":
                 self.bad.add(path[1])
         at = self.doc.line(path) if line is None else line
-        self.problems.append(Problem(self.path.name, at, instance, text, suggestion, severity))
+        self.problems.append(Problem(self.path.name, at, instance, text, suggestion, severity, variable))
 
     def sorted(self) -> tuple[Problem, ...]:
         return tuple(sorted(self.problems, key=lambda problem: (problem.file, problem.line)))

@@ -71,7 +71,8 @@ class Entry:
     """One instance. Two entries are equal if the connector would run the same: a moved line changes nothing.
 
     `options` are expanded (never expand them again: a value may contain `${`), `raw` is as written. Of a
-    disabled entry nothing is expanded. `lines` maps the path of an option, `("channels", 0)`, to its line.
+    disabled entry nothing is expanded. `nix` are packages to run it with, None where it says nothing. `lines` maps the
+    path of an option, `("channels", 0)`, to its line.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Entry:
     line: int = field(compare=False)
     delivery: DeliveryPolicy = DeliveryPolicy()
     limits: Limits = Limits()
+    nix: tuple[str, ...] | None = None
     lines: Mapping[DataPath, int] = field(default_factory=dict, compare=False, repr=False)
 
     def line_of(self, path: DataPath) -> int:

@@ -1,6 +1,6 @@
 """What an instance says of itself: `state/<instance>/status.json`, a view that anybody may read at any time.
 
-state          starting, connecting, connected, backpressure, stopping; and the manager's words for a process
+state          starting, connecting, waiting, connected, backpressure, stopping; and the manager's words for a process
                that is not there: backoff, fatal, exited, stopped
 since          when that state began (ISO 8601, UTC)
 pid            the process; null when there is none

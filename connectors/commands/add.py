@@ -13,7 +13,10 @@ from connectors.commands.output import say
 
 def add(
     type_name: Annotated[str, typer.Argument(metavar="TYPE", help="What `connectors types` lists.")],
-    options: Annotated[list[str] | None, typer.Argument(metavar="OPTION=VALUE", help="Options of the type.")] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="OPTION=VALUE", help="Options of the type; feeds.OPTION=VALUE are those of a feed."),
+    ] = None,
     seed_home: SeedHome = HERE,
     name: Annotated[
         str | None,
@@ -24,6 +27,7 @@ def add(
     running manager starts the connector as soon as all is there.
     """
     from connectors.base.addition import add as append
+    from connectors.commands.onboarding import show, show_step
 
     home = home_of(seed_home)
     given: dict[str, str] = {}
@@ -37,7 +41,9 @@ def add(
     say(added.text.removesuffix("\n"))
     if added.taken:
         say(f"its name is {added.name}: there is a connector {added.taken} already; --name NAME picks another")
+    if added.fill:
+        say(f"fill in {home.env_file.name}:")
     for fill in added.fill:
-        say(f"fill in {home.env_file.name}: {fill.variable}  {fill.description}".rstrip())
-        if fill.help:
-            say(f"  where it comes from: {fill.help}")
+        show("✗", f"{fill.variable} — {fill.description}" if fill.description else fill.variable, fill.help)
+    for step in added.steps:
+        show_step(step, added.name)

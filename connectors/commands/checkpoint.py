@@ -14,16 +14,17 @@ from connectors.commands.output import print_json, say
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The source.")]
-Which = Annotated[str, typer.Option("--name", metavar="CHECKPOINT", help="Where a source has several.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME[/FEED]", help="The source; of one with feeds: which one, as in news/lwn.")
+]
 
 
 @app.command()
-def show(name: Name, seed_home: SeedHome = HERE, which: Which = "main", as_json: AsJson = False) -> None:
+def show(name: Name, seed_home: SeedHome = HERE, as_json: AsJson = False) -> None:
     """Print where the next run begins, as JSON; null is a fresh start. With --json also when that was committed."""
     from connectors.parts import checkpoints
 
-    found = checkpoints.show(home_of(seed_home), name, which)
+    found = checkpoints.show(home_of(seed_home), *_split(name))
     if not as_json:
         print_json(found.value)
         return
@@ -32,14 +33,14 @@ def show(name: Name, seed_home: SeedHome = HERE, which: Which = "main", as_json:
 
 
 @app.command()
-def reset(name: Name, seed_home: SeedHome = HERE, which: Which = "main") -> None:
+def reset(name: Name, seed_home: SeedHome = HERE) -> None:
     """Let the next run begin afresh. What it brings again and is unchanged does not arrive a second time.
 
     Refused while a run is in flight.
     """
     from connectors.parts import checkpoints
 
-    checkpoints.change(home_of(seed_home), name, None, which)
+    checkpoints.change(home_of(seed_home), *_split(name), None)
     say(f"the next run of {name} is a fresh start; now: connectors sync {name}")
 
 
@@ -48,7 +49,6 @@ def set_(
     name: Name,
     value: Annotated[str, typer.Argument(metavar="JSON", help="The new checkpoint; - reads it from stdin.")],
     seed_home: SeedHome = HERE,
-    which: Which = "main",
 ) -> None:
     """Let the next run begin there. What lies before it is not read.
 
@@ -65,5 +65,11 @@ def set_(
         ) from None
     if problems := checkpoint_problems(data):
         raise ConfigError(problems[0])
-    checkpoints.change(home_of(seed_home), name, data, which)
+    checkpoints.change(home_of(seed_home), *_split(name), data)
     say(f"the next run of {name} begins there; now: connectors sync {name}")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """The instance, and the name of its checkpoint."""
+    instance, _, which = name.partition("/")
+    return instance, which or "main"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from connectors.commands.arguments import HERE, AsJson, SeedHome, home_of
 from connectors.commands.output import error_line, print_json, say, table
+
+if TYPE_CHECKING:
+    from connectors.base.needs import Need
 
 
 def env(
@@ -22,30 +26,26 @@ def env(
     code 1 when one is missing. In a pipe: set, variable, instance, option, where it is set, description, help.
     """
     from connectors.base.needs import Needs
+    from connectors.commands.onboarding import show_need
 
     home = home_of(seed_home, new=type_name is not None)
     needs = Needs(home)
     found = needs.of_home() if type_name is None else needs.of_type(type_name)
     if as_json:
-        print_json([{**asdict(need), "set": bool(need.source)} for need in found])
+        print_json([{**asdict(need), "help": need.help, "set": bool(need.source)} for need in found])
     elif not found:
         say("no variables are needed")
+    elif sys.stdout.isatty():
+        for need in found:
+            facts = [need.place, f"in {need.source}" if need.source else ""]
+            show_need(need, f" ({', '.join(filter(None, facts))})" if any(facts) else "")
     else:
-        table(
-            ("", "VARIABLE", "FOR", "SET IN", "WHAT IT IS"),
-            [
-                (
-                    "✓" if need.source else "✗" if need.required else "-",
-                    need.variable,
-                    f"{need.instance}.{need.option}" if need.instance else need.option,
-                    need.source,
-                    " ".join(filter(None, (need.description, need.help))),
-                )
-                for need in found
-            ],
-            ["green" if need.source else "red" if need.required else "" for need in found],
-        )
+        table((), [(need.mark, need.variable, need.place, need.source, _text(need)) for need in found])
     for name, why in needs.unknown.items():
         error_line(f'the variables of type "{name}" are not known: {why}')
     if needs.unknown or not all(need.met for need in found):
         raise typer.Exit(1)
+
+
+def _text(need: Need) -> str:
+    return " ".join(filter(None, (need.description, need.help)))

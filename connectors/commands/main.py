@@ -50,6 +50,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "reply": "Answer an event.",
         "send": "Send a message to a conversation.",
         "cancel": "Take back an outgoing that was not sent yet.",
+        "hook": "Tell a connector what a coding agent's hook says.",
     },
     "Looking back": {
         "explain": "Tell the whole life of one event or outgoing.",
@@ -106,7 +107,8 @@ def load(verb: str) -> Any:
     details = cleandoc(function.__doc__ or "")
     settings = getattr(module, "SETTINGS", {})
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(verb, help=f"{VERBS[verb]}\n\n{details}".strip(), context_settings=settings)(function)
+    text = f"{VERBS[verb]}\n\n{details}".strip()
+    single.command(verb, cls=getattr(module, "COMMAND", None), help=text, context_settings=settings)(function)
     return typer.main.get_command(single)
 
 

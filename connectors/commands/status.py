@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
+from connectors.base.errors import ConfigError
+from connectors.base.home import Home
 from connectors.base.overview import InstanceView, Overview, overview
 from connectors.commands.arguments import HERE, AsJson, SeedHome, home_of
 from connectors.commands.output import age, count, print_json, prose, say, table
@@ -23,17 +27,30 @@ _MOST_LINES = 4
 
 def status(seed_home: SeedHome = HERE, as_json: AsJson = False) -> None:
     """Reads files only, so it also works when nothing runs. Exit code 0 when all is well, 1 when something needs a
-    person. In a pipe: name, type, state, since, pid, last received, last sent, waiting.
+    person. In a pipe: name, type, state, since, pid, last received, last sent, waiting; then of each source, or feed:
+    name, last run, next run, when its checkpoint moved, what the last run brought or why it failed.
     """
-    found = overview(home_of(seed_home))
+    home = home_of(seed_home)
+    found, approvals = overview(home), _approvals(home)
     if as_json:
-        print_json(found.to_dict())
+        print_json({**found.to_dict(), "approvals": approvals})
     else:
-        _print(found)
+        _print(found, approvals)
     raise typer.Exit(0 if found.well else 1)
 
 
-def _print(found: Overview) -> None:
+def _approvals(home: Home) -> int:
+    """How many actions wait for a person; 0 where this user may not know."""
+    from connectors.parts.approvals import Approvals
+
+    folder = Approvals(home)
+    try:
+        return sum(folder.standing(request) == "waiting" for request in folder.requests()[0])
+    except (ConfigError, OSError):
+        return 0
+
+
+def _print(found: Overview, approvals: int) -> None:
     manager = found.manager
     if manager["running"]:
         say(f"manager: running (pid {manager['pid']}, for {age(manager['started_at'])})")
@@ -41,6 +58,8 @@ def _print(found: Overview) -> None:
         say("manager: not running")
     mail = found.mail
     say(f"mail: {mail['inbox']} in the inbox, {mail['claimed']} claimed, {count(mail['failed'], 'dead letter')}")
+    if approvals:
+        say(f"approvals: {count(approvals, 'action')} to decide about (connectors approvals)")
     if found.instances:
         say()
         table(
@@ -48,6 +67,7 @@ def _print(found: Overview) -> None:
             [_row(instance) for instance in found.instances],
             [_STYLES.get(instance.state, "") for instance in found.instances],
         )
+    _print_sources(found)
     _print_drops(found)
     for instance in found.instances:
         if instance.note and not instance.problem:
@@ -65,6 +85,37 @@ def _print(found: Overview) -> None:
         prose("! ", line, "red", most_lines=_MOST_LINES)
         if hint:
             prose("  ", hint, most_lines=_MOST_LINES)
+
+
+def _print_sources(found: Overview) -> None:
+    rows = [row for instance in found.instances for row in _runs(instance)]
+    if rows:
+        say()
+        table(
+            ("SOURCE", "LAST RUN", "NEXT RUN", "CHECKPOINT", "RESULT"),
+            rows,
+            ["red" if " failure" in row[-1].partition(":")[0] else "" for row in rows],
+            one_line=True,
+        )
+
+
+def _runs(instance: InstanceView) -> list[tuple[str, str, str, str, str]]:
+    """A row for the source, or for each of its feeds."""
+    feeds = instance.source.get("feeds")
+    named = {f"{instance.name}/{name}": feed for name, feed in feeds.items()} if isinstance(feeds, dict) else None
+    alone = {instance.name: instance.source} if instance.source else {}
+    return [_run(name, run, alive=instance.pid is not None) for name, run in (named or alone).items()]
+
+
+def _run(name: str, run: dict[str, Any], *, alive: bool) -> tuple[str, str, str, str, str]:
+    error, failures, last = run.get("error"), run.get("failures"), run.get("last_run") or {}
+    brought = [f"{number} {what}" for what in ("new", "revised", "unchanged") if (number := last.get(what))]
+    result = ", ".join(brought) or "-"
+    if error:
+        result = f"{count(failures, 'failure')}: {error}" if failures else f"waits: {error}"
+    due = age(run.get("next_run")) if alive else "-"
+    soon = due if due == "-" or due.startswith("in ") else "now"
+    return name, age(run.get("last_failure") or run.get("last_success")), soon, age(run.get("checkpoint_moved")), result
 
 
 def _print_drops(found: Overview) -> None:

@@ -13,7 +13,10 @@ from connectors.commands.output import error_line, print_json, say
 
 
 def sync(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="This source only.", show_default=False)] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME[/FEED]", help="This source only, or one of its feeds.", show_default=False),
+    ] = None,
     seed_home: SeedHome = HERE,
     wait: Annotated[
         float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for all of them.")
@@ -27,18 +30,19 @@ def sync(
     from connectors.parts.syncing import sync as ask
 
     home = home_of(seed_home)
-    names = sources(home, name)
+    instance, _, feed = (name or "").partition("/")
+    names = sources(home, instance or None)
     ended = []
-    for one in ask(home, names, wait):
+    for one in ask(home, names, wait, feed=feed):
         ended.append(one)
         if as_json:
             continue
         if one.ok:
-            say(f"{one.instance}: {_counts(one.result)}")
+            say(f"{one.label}: {_counts(one.result)}")
             for problem in one.result.get("problems") or []:
                 say(f"  could not be read: {problem}")
         else:
-            text = one.error if one.instance in one.error else f"{one.instance}: {one.error}"
+            text = one.error if one.label in one.error else f"{one.label}: {one.error}"
             error_line(text, one.hint)
     if as_json:
         print_json([asdict(one) for one in ended])

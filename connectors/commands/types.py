@@ -13,8 +13,10 @@ from connectors.commands.arguments import HERE, AsJson, SeedHome, home_of
 from connectors.commands.output import paint, print_json, prose, say, table
 
 if TYPE_CHECKING:
-    from connectors.base.declaration import Declaration, OptionInfo
+    from connectors.base.auth import Method
+    from connectors.base.declaration import Declaration
     from connectors.base.home import Home
+    from connectors.base.optioninfo import OptionInfo
 
 
 def types(
@@ -55,27 +57,58 @@ def _show(home: Home, type_name: str, *, as_json: bool) -> None:
     prose("can:      ", ", ".join(["send", *able, *(str(action["name"]) for action in declared.actions)]))
     if declared.limits.text_max:
         say(f"limits:   {declared.limits.text_max} {declared.limits.text_unit} a message; longer ones are split")
+    if declared.min_version:
+        say(f"needs:    mailbox-connectors {declared.min_version} or newer")
+    if declared.auth:
+        prose("auth:     ", "; or ".join(map(_method, declared.auth)))
     if declared.options is None:
         say("options:  any; it declares none")
     elif declared.options:
         say()
         _show_options(declared.options)
+    for feed in declared.feeds:
+        say()
+        schedule = f", every {feed.schedule}" if feed.schedule else ""
+        prose(f"feed {feed.name}: ", f"{feed.description or 'options of each'}{schedule}")
+        _show_options(feed.options, "  ")
+    _show_needs(home, type_name, declared)
     if declared.setup_help:
         say()
         prose("", declared.setup_help)
 
 
-def _show_options(options: tuple[OptionInfo, ...]) -> None:
+def _show_needs(home: Home, type_name: str, declared: Declaration) -> None:
+    """Variables, steps on the other side, programs: what is there already, and where the rest comes from."""
+    from connectors.base.needs import Needs
+    from connectors.base.onboarding import steps_of
+    from connectors.commands.onboarding import show_need, show_step
+
+    needs, steps = Needs(home).of_type(type_name), list(steps_of(declared))
+    if needs or steps:
+        say()
+    for need in needs:
+        show_need(need)
+    for step in steps:
+        show_step(step)
+
+
+def _method(method: Method) -> str:
+    """`keys (app_token, bot_token)`, `none: public repositories only`."""
+    options = f" ({', '.join(method.options)})" if method.options else ""
+    return f"{method.type}{options}" + (f": {method.description}" if method.description else "")
+
+
+def _show_options(options: tuple[OptionInfo, ...], indent: str = "") -> None:
     """In a pipe a row each; on a terminal its text below it, where it has the whole width."""
     if not sys.stdout.isatty():
-        table((), [(info.name, info.env or "-", _default(info), _text(info)) for info in options])
+        table((), [(indent + info.name, info.env or "-", _default(info), _text(info)) for info in options])
         return
     for info in options:
         default = _default(info)
         facts = [info.env, default if default in ("-", "required") else f"default {default}"]
-        print(paint(visible(info.name), "bold"), end="  ")
+        print(indent + paint(visible(info.name), "bold"), end="  ")
         say(", ".join(fact for fact in facts if fact and fact != "-"))
-        prose("    ", _text(info))
+        prose(f"{indent}    ", _text(info))
 
 
 def _declaration(home: Home, type_name: str) -> Declaration:

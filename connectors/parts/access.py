@@ -25,7 +25,7 @@ from connectors.base.dropped import Drop
 from connectors.base.errors import Rejected
 from connectors.base.logbook import visible
 from connectors.base.options import option
-from connectors.parts.drops import NAME_SHOWN, Drops
+from connectors.parts.drops import NAME_SHOWN, NOT_PAIRED, Drops
 from connectors.parts.loops import EVENTS, WINDOW_S, LoopCap
 from connectors.parts.moves import Moves
 from connectors.parts.pairing import EXPIRES_AFTER_S, Pairing
@@ -72,7 +72,7 @@ class AccessOptions(options.Options):
 class Approach:
     """Somebody wrote. `parent_id` is the conversation that a thread with an id of its own belongs to. `mentions_me`
     (a mention, a reply to this account, a command) and `is_bot` (any automated sender) are the platform's to decide;
-    `why` is one word for the former."""
+    `why` is one word for the former. A drop with an `event_id` is counted once, however often the event comes."""
 
     sender_id: str
     conversation_id: str
@@ -83,6 +83,7 @@ class Approach:
     conversation_name: str = ""
     why: str = ""
     parent_id: str | None = None
+    event_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,9 @@ class Access:
         self._lock = threading.Lock()
         self._loops = LoopCap(monotonic)
         self.pairing = Pairing(folder, clock=clock, lock_timeout_s=_LOCK_TIMEOUT_S, logger=connector.logger)
-        self.drops = Drops(folder, clock=clock, monotonic=monotonic, logger=connector.logger)
+        self.drops = Drops(
+            folder, settled=self._is_paired_since, clock=clock, monotonic=monotonic, logger=connector.logger
+        )
         self._moves = Moves(folder)
         self._follow_moves()
         for old in sorted(self._listed | (self._send or frozenset())):
@@ -177,7 +180,7 @@ class Access:
             return Verdict(True, trust, a.why or "direct")
         if self._options.direct == "allow" or a.is_bot or not a.sender_id:
             return self._drop(a, "sender not allowed", _add("allow.users", a.sender_id, a.sender_name))
-        return self._drop(a, "not paired", "", say=self._code_for(a))
+        return self._drop(a, NOT_PAIRED, "", say=self._code_for(a))
 
     def _group(self, a: Approach) -> Verdict:
         if self._options.groups == "none":
@@ -235,9 +238,13 @@ class Access:
                 key=what,
                 conversation_name=a.conversation_name,
                 sender_name=a.sender_name,
-            )
+            ),
+            a.event_id,
         )
         return Verdict(False, "", reason, say)
+
+    def _is_paired_since(self, drop: Drop) -> bool:
+        return drop.reason == NOT_PAIRED and self.pairing.is_paired(drop.sender_id)
 
     def _follow_moves(self) -> None:
         self._open = self._moves.with_current(self._listed)
@@ -253,7 +260,7 @@ class Access:
 
 
 _OTHERWISE = {
-    "not paired": "connectors pair list, connectors pair approve CODE",
+    NOT_PAIRED: "connectors pair list, connectors pair approve CODE",
     "bot loop": f"nothing to edit: at most {EVENTS} events of one bot in {WINDOW_S:g} s",
 }
 

@@ -82,7 +82,7 @@ class ActionConnector(Connector):
     """Base of connectors with actions; goes together with others: `class X(ActionConnector, SourceConnector)`."""
 
     actions: ClassVar[Any] = ()
-    Options = ActionOptions
+    Options: ClassVar[type[ActionOptions]] = ActionOptions
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

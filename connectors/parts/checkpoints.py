@@ -9,11 +9,10 @@ from typing import Any
 
 from connectors.base.errors import ConfigError, InstanceLocked
 from connectors.base.home import Home, check_name
-from connectors.base.locks import Lock
 from connectors.base.problems import did_you_mean, nearest
 from connectors.base.store import Store
-from connectors.parts.once import MAIN, RUN_LOCK
-from connectors.parts.runs import NOTE, Note
+from connectors.parts.once import MAIN, note_name, run_lock
+from connectors.parts.runs import Note
 
 #: A run that is about to end may end.
 _WAIT_S = 1.0
@@ -33,20 +32,18 @@ def show(home: Home, instance: str, name: str = MAIN) -> Checkpoint:
     """Raises ConfigError where there is no such source or checkpoint."""
     with _reading(home, instance) as store:
         found = _named(store)
-        if name not in found and name != MAIN:
-            raise _unknown(name, found)
-        version = Note.read(store.checkpoint(NOTE)).version
+        _must_be(name, found)
+        version = Note.read(store.checkpoint(note_name(name))).version
     value, updated_at = found.get(name, (None, None))
     return Checkpoint(name, value, updated_at, version)
 
 
-def change(home: Home, instance: str, value: Any, name: str = MAIN) -> None:
+def change(home: Home, instance: str, name: str, value: Any) -> None:
     """The next run begins there; None: afresh. Raises InstanceLocked while a run is in flight, and ConfigError."""
     with _reading(home, instance) as store:
         found = _named(store)
-    if name not in found and name != MAIN:
-        raise _unknown(name, found)
-    lock = Lock(home.state_dir(instance) / RUN_LOCK, f"the checkpoint of {instance}")
+    _must_be(name, found)
+    lock = run_lock(home.state_dir(instance), instance, name)
     try:
         lock.acquire(_WAIT_S)
     except InstanceLocked as error:
@@ -58,8 +55,8 @@ def change(home: Home, instance: str, value: Any, name: str = MAIN) -> None:
         with closing(Store.open(home, instance)) as store:
             store.set_checkpoint(name, value)
             # It was meant for the version that runs next, whichever that is.
-            note = replace(Note.read(store.checkpoint(NOTE)), version="")
-            store.set_checkpoint(NOTE, note.to_dict())
+            note = replace(Note.read(store.checkpoint(note_name(name))), version="")
+            store.set_checkpoint(note_name(name), note.to_dict())
     finally:
         lock.release()
 
@@ -80,6 +77,10 @@ def _named(store: Store) -> dict[str, tuple[Any, float]]:
     return {name: found for name, found in store.checkpoints().items() if not name.startswith(".")}
 
 
-def _unknown(name: str, known: dict[str, tuple[Any, float]]) -> ConfigError:
+def _must_be(name: str, known: dict[str, tuple[Any, float]]) -> None:
+    """A source that has not run has no checkpoint yet, and could have this one."""
+    if name in known or (name == MAIN and not known):
+        return
     near = did_you_mean(nearest(name, known))
-    return ConfigError(f'there is no checkpoint "{name}"{near}', hint=f"there are: {', '.join(known) or MAIN}")
+    hint = f"write NAME/CHECKPOINT; there are: {', '.join(known) or MAIN}"
+    raise ConfigError(f'there is no checkpoint "{name}"{near}', hint=hint)

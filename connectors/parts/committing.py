@@ -10,12 +10,12 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from connectors.base.connector import Connector
 from connectors.base.errors import RetryLater
-from connectors.base.message import Message
 
 #: Events in one batch; what is more waits for the next.
 _BATCH = 256
@@ -29,16 +29,27 @@ class Busy(Exception):
 
 @dataclass(frozen=True)
 class _Waiting:
-    messages: Sequence[Message]
+    messages: Sequence[Any]
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[None]
 
 
 class Committer:
-    """Writes in a thread of its own. `patience_s`: so long an event may take before its sender is told to try again."""
+    """Writes in a thread of its own. `patience_s`: so long an event may take before its sender is told to try again.
 
-    def __init__(self, connector: Connector, *, patience_s: float = 5.0, max_waiting: int = 2000) -> None:
+    `write` makes a batch durable; by default a batch is of messages, for the inbox.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        write: Callable[[Sequence[Any]], object] | None = None,
+        *,
+        patience_s: float = 5.0,
+        max_waiting: int = 2000,
+    ) -> None:
         self._connector = connector
+        self._write_batch = write or connector.write_all_to_inbox
         self._patience_s = patience_s
         self._max_waiting = max_waiting
         self._changed = threading.Condition()
@@ -71,7 +82,7 @@ class Committer:
         since = self._writing_since
         return since is not None and time.monotonic() - since > self._patience_s
 
-    async def commit(self, messages: Sequence[Message]) -> None:
+    async def commit(self, messages: Sequence[Any]) -> None:
         """Returns when they are durable. Raises Busy; what was being written then may still become durable, and the
         sender's second try has the same id."""
         loop = asyncio.get_running_loop()
@@ -112,7 +123,7 @@ class Committer:
 
     def _write(self, batch: Sequence[_Waiting]) -> list[tuple[_Waiting, Exception | None]]:
         try:
-            self._connector.write_all_to_inbox([message for waiting in batch for message in waiting.messages])
+            self._write_batch([message for waiting in batch for message in waiting.messages])
         except RetryLater:
             return [(waiting, Busy()) for waiting in batch]
         except Exception as error:

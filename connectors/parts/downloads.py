@@ -1,12 +1,13 @@
 """Files of events: the event is durable first, then its files are fetched, then it is published.
 
     self._downloads = Downloads(self, self._fetch, max_bytes=20_000_000)
+    self._downloads.start()             # in connect(): it goes on with what an earlier process left
     self._downloads.accept(message)     # every event goes this way; when it returns, acknowledge
 
 Each entry of `content.attachments` that has a `ref` (what the platform needs to find the file; no secrets) gets `path`,
 `size` and `sha256`, or an `error`. An event is published when it has all its files, or `timeout_s` after it was
-accepted with what is there by then; what is missing can be fetched again (action `fetch`), for as long as the platform
-has it.
+accepted with what is there by then, whatever ended and started meanwhile; what is missing can be fetched again (action
+`fetch`), for as long as the platform has it.
 
 Order: the events of a conversation are published in the order in which they were accepted. One without files that comes
 behind one that waits is held too. Conversations do not wait for each other, so no event comes later than `timeout_s`.
@@ -23,9 +24,10 @@ from typing import Any
 from connectors.base.connector import Connector
 from connectors.base.errors import Rejected, RetryLater
 from connectors.base.files import safe_name
+from connectors.base.held import Held, to_fetch
 from connectors.base.message import Message, Receipt
 from connectors.parts.fetching import Fetch, Fetcher, FetchFailed, FetchLater
-from connectors.parts.pool import Batch, Pool, missing, to_fetch
+from connectors.parts.pool import Batch, Pool, missing
 
 __all__ = ["Downloads", "Fetch", "FetchFailed", "FetchLater"]
 
@@ -35,7 +37,7 @@ _CLOSE_S = 2.0
 
 
 @dataclass(eq=False)
-class _Held:
+class _Waiting:
     """An event that is not published yet."""
 
     message: Message
@@ -70,25 +72,30 @@ class Downloads:
         self._pool = Pool(connector, Fetcher(connector, fetch, max_bytes), timeout_s=timeout_s, workers=workers)
         self._changed = self._pool.changed
         self._accepting = threading.Lock()
-        self._queues: dict[str, deque[_Held]] = {}  # by conversation, in order of acceptance
-        self._held: dict[str, _Held] = {}  # by event id, in order of acceptance
+        self._queues: dict[str, deque[_Waiting]] = {}  # by conversation, in order of acceptance
+        self._held: dict[str, _Waiting] = {}  # by event id, in order of acceptance
         self._fetching: set[str] = set()  # events whose files are being fetched again
         self._keeper: threading.Thread | None = None
         self._closed = False
 
     def start(self) -> None:
-        """Begin to fetch and publish; safe twice. Threads for downloads are made when there is a file."""
+        """Begin to fetch and publish, first of all what is held already; safe twice. To be called in `connect`.
+
+        Threads for downloads are made when there is a file.
+        """
+        left = self._connector.held()
         with self._changed:
             if self._keeper is not None:
                 return
             self._closed = False
             self._pool.open()
+            for held in left:
+                self._go_on(held)
             self._keeper = threading.Thread(target=self._keep, name="downloads", daemon=True)
             self._keeper.start()
 
     def close(self) -> None:
-        """Publish what is complete and end; safe twice. What is not complete stays held: it is published at the next
-        start, with placeholders that can be fetched again."""
+        """Publish what is complete and end; safe twice. What is not complete stays held: the next start goes on."""
         self._pool.close()
         with self._changed:
             self._closed = True
@@ -118,11 +125,16 @@ class Downloads:
                 waits = message.conversation.id in self._queues
             if not waits and not any(map(to_fetch, entries)):
                 self._connector.write_to_inbox(message)
-            elif self._connector.hold(message):
+            elif self._connector.hold(message, self._timeout_s):
                 with self._changed:
-                    self._enqueue(_Held(message, Batch(entries, time.monotonic() + self._timeout_s)))
+                    self._enqueue(_Waiting(message, Batch(entries, time.monotonic() + self._timeout_s)))
 
-    def _enqueue(self, held: _Held) -> None:
+    def _go_on(self, held: Held) -> None:
+        if held.message.id not in self._held:
+            entries = [dict(entry) for entry in held.message.content.attachments]
+            self._enqueue(_Waiting(held.message, Batch(entries, time.monotonic() + held.left_s)))
+
+    def _enqueue(self, held: _Waiting) -> None:
         if len(self._held) >= self._max_held:
             oldest = next((other for other in self._held.values() if not other.batch.over), None)
             if oldest is not None:
@@ -157,11 +169,11 @@ class Downloads:
                 # Events would be held for ever: the process ends, and the next start publishes them.
                 self._connector.end_with(error)
 
-    def _ready(self) -> list[_Held]:
+    def _ready(self) -> list[_Waiting]:
         """The first of each conversation, where it has all that it will get."""
         return [queue[0] for queue in self._queues.values() if queue[0].batch.over]
 
-    def _publish(self, held: _Held) -> None:
+    def _publish(self, held: _Waiting) -> None:
         for entry in missing(held.batch.entries):
             self._connector.logger.warning("%s: %s: %s", held.message.id, entry["name"], entry["error"])
         try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from connectors.base import dropped
 from connectors.base.dropped import MAX_ENTRIES, Drop, named
@@ -23,25 +25,31 @@ FORGET_AFTER_S = 7 * 86_400.0
 _MAX_TEXT = 200  # characters of an id or a name
 _MAX_KEY = 600
 NAME_SHOWN = 80
+#: So many events are known by their ids, the newest ones: what a platform brings again is counted once.
+MAX_KNOWN = 4000
+#: The reason that ends when an operator approves somebody's code.
+NOT_PAIRED = "not paired"
 
 
 class Drops:
     """The drops of one instance, in memory and in `drops.json`, which is a view: it is never fsynced.
 
     At most `MAX_ENTRIES` of (conversation, sender, reason) are kept; the least recent one goes. The first drop of each
-    conversation and reason is a warning in the log, with the key to edit.
+    conversation and reason is a warning in the log, with the key to edit. `settled` says of a drop that its reason is
+    gone: it is forgotten when the file is written next.
     """
 
     def __init__(
         self,
         folder: Path,
         *,
+        settled: Callable[[Drop], bool] = lambda _: False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         logger: logging.Logger | None = None,
     ) -> None:
-        self._folder = folder
         self._path = folder / dropped.FILE
+        self._settled = settled
         self._clock = clock
         self._monotonic = monotonic
         self._logger = logger or logging.getLogger("connectors.drops")
@@ -52,17 +60,24 @@ class Drops:
         self._closed = False
         self._logged: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._entries: OrderedDict[tuple[str, str, str], Drop] = OrderedDict()
-        for drop in dropped.parse(read_json(self._path)):
+        found = read_json(self._path)
+        self._known: OrderedDict[str, None] = OrderedDict.fromkeys(_known(found))
+        for drop in dropped.parse(found):
             if self._clock() - drop.last < FORGET_AFTER_S:
                 self._entries[(drop.conversation_id, drop.sender_id, drop.reason)] = drop
         for left in folder.glob(f".{dropped.FILE}.*"):  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
 
-    def count(self, drop: Drop) -> Drop:
-        """Count one more of `drop` (its count and times are ignored). Returns the entry as it is now."""
+    def count(self, drop: Drop, event_id: str = "") -> Drop:
+        """Count one more of `drop` (its count and times are ignored). Returns the entry as it is now.
+
+        `event_id`: what was dropped, where it can come again; the same one is counted once, across restarts too.
+        """
         now = self._clock()
         key = (_short(drop.conversation_id), _short(drop.sender_id), drop.reason)
         with self._lock:
+            if event_id and self._is_known(event_id):
+                return self._entries.get(key, drop)
             before = self._entries.pop(key, None)
             entry = replace(
                 drop,
@@ -105,6 +120,15 @@ class Drops:
                 self._timer = None
             self._write()
 
+    def _is_known(self, event_id: str) -> bool:
+        """Whether it was counted; from now on it is."""
+        digest = hashlib.blake2b(event_id.encode(errors="replace"), digest_size=8).hexdigest()
+        known = digest in self._known
+        self._known[digest] = None
+        while len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+        return known
+
     def _is_first(self, entry: Drop) -> bool:
         """Whether the log has nothing yet of this conversation and reason."""
         chat = (entry.conversation_id, entry.reason)
@@ -134,13 +158,37 @@ class Drops:
         if not self._dirty:
             return
         self._written_at = self._monotonic()
-        data = json.dumps({"drops": [drop.to_dict() for drop in self._entries.values()]}).encode()
+        for key in [key for key, drop in self._entries.items() if self._settled(drop)]:
+            del self._entries[key]
         try:
-            replace_private(self._path, data + b"\n")
+            _replace(self._path, self._entries.values(), self._known)
             self._dirty = False
         except OSError as error:
             # It is only a count; the next drop tries again.
             self._logger.debug("%s was not written: %s", self._path, error)
+
+
+def forget_stranger(folder: Path, user_id: str) -> None:
+    """Take out of the file what of this user was dropped as not paired. Raises OSError.
+
+    For who has just paired him, in another process: the connector's own forgets it by `settled`.
+    """
+    found = read_json(folder / dropped.FILE)
+    drops = list(dropped.parse(found))
+    others = [drop for drop in drops if (drop.sender_id, drop.reason) != (user_id, NOT_PAIRED)]
+    if len(others) < len(drops):
+        _replace(folder / dropped.FILE, others, _known(found))
+
+
+def _replace(path: Path, drops: Iterable[Drop], known: Iterable[str]) -> None:
+    data = {"drops": [drop.to_dict() for drop in drops], "known": list(known)}
+    replace_private(path, json.dumps(data).encode() + b"\n")
+
+
+def _known(found: Mapping[str, Any]) -> list[str]:
+    """The digests in the file's content, whatever it holds."""
+    items = found.get("known")
+    return [item for item in items if isinstance(item, str)][-MAX_KNOWN:] if isinstance(items, list) else []
 
 
 def _short(text: str) -> str:

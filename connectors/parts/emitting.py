@@ -58,14 +58,25 @@ class Counts:
 
 
 class Emitter:
-    """Writes a connector's events. Thread-safe; one chunk at a time."""
+    """Writes a connector's events. Thread-safe; one chunk at a time, also of several that share a `lock`.
 
-    def __init__(self, connector: Connector, kinds: Kinds = ()) -> None:
+    `adopt` makes of what a source brings what is to be checked and written.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        kinds: Kinds = (),
+        *,
+        adopt: Callable[[object], object] | None = None,
+        lock: threading.Lock | None = None,
+    ) -> None:
         self._connector = connector
         self._kinds = kinds
+        self._adopt = adopt
         #: Called with every event that is read, and after every write.
         self.on_progress: Callable[[], None] = lambda: None
-        self._lock = threading.Lock()
+        self._lock = lock or threading.Lock()
         self._closed = False
         self.writing = False  #: it may take long then, because the disk or the inbox is full
 
@@ -101,6 +112,8 @@ class Emitter:
     def _chunks(self, events: Iterable[object], checkpoint: object) -> Iterator[list[Checked]]:
         if isinstance(events, str | bytes) or not isinstance(events, Iterable):
             raise BadBatch([f"events must be a list of Event, not of type {type(events).__name__}"])
+        if self._adopt is not None:
+            events = list(map(self._adopt, events)) if isinstance(events, Sequence) else map(self._adopt, events)
         if isinstance(events, Sequence):
             problems: list[str] = []
             if not isinstance(checkpoint, Keep) and not callable(checkpoint):

@@ -50,7 +50,7 @@ class Fetcher:
         """
         try:
             with closing(self._chunks(entry, wanted)) as chunks:
-                return self._connector.save_incoming(chunks, str(entry.get("name") or ""))
+                return self._connector.save_incoming(chunks, str(entry.get("name") or ""), wait=False)
         except _Unwanted:
             return None
         except (FetchLater, RetryLater) as error:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from connectors.base.connector import Connector
@@ -31,13 +32,20 @@ BACKOFF = Backoff(10.0, 900.0)
 FOR_A_PERSON = (AuthError, ConfigError, ImportError)
 
 
-def run_lock(connector: Connector) -> Lock:
-    """What keeps every other run, and every other hand, from the checkpoint."""
-    return Lock(connector.state_dir / RUN_LOCK, f"the checkpoint of {connector.name}")
+def note_name(name: str) -> str:
+    """Where the note on the runs of this checkpoint lies, among the checkpoints."""
+    return NOTE if name == MAIN else f"{NOTE}/{name}"
+
+
+def run_lock(folder: Path, instance: str, name: str = MAIN) -> Lock:
+    """What keeps every other run, and every other hand, from the checkpoint. `folder`: the instance's state."""
+    if name == MAIN:
+        return Lock(folder / RUN_LOCK, f"the checkpoint of {instance}")
+    return Lock(folder / f"run.{name}.lock", f"the checkpoint of {instance}/{name}")
 
 
 class Once:
-    """The runs of one connector, one at a time: the second caller waits for the end of the first one's."""
+    """The runs with one checkpoint, one at a time: the second caller waits for the end of the first one's."""
 
     def __init__(
         self,
@@ -45,9 +53,11 @@ class Once:
         poll: Callable[[Any], object],
         emitter: Emitter,
         *,
+        name: str = MAIN,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._connector = connector
+        self._name = name
         self._poll = poll
         self._emitter = emitter
         self._clock = clock
@@ -67,7 +77,7 @@ class Once:
 
     def note(self) -> Note:
         """What is remembered of the runs so far."""
-        return Note.read(self._connector.checkpoint(NOTE))
+        return Note.read(self._connector.checkpoint(note_name(self._name)))
 
     def note_at(self, now: float) -> Note:
         """`note`, after a look at the clock: see `Note.not_ahead`. Not during a run."""
@@ -85,7 +95,7 @@ class Once:
     def run(self) -> Report:
         """Raises what the poll raises."""
         with self._one:
-            lock = run_lock(self._connector)
+            lock = run_lock(self._connector.state_dir, self._connector.name, self._name)
             lock.acquire(_LOCK_S)
             try:
                 return self._run()
@@ -95,19 +105,24 @@ class Once:
     def _run(self) -> Report:
         began = time.monotonic()
         note, version = self._right_version(), str(self._connector.version)
+        before = self._connector.checkpoint(self._name)
         try:
-            report = replace(self._poll_once(), seconds=time.monotonic() - began)
+            report = replace(self._poll_once(before), seconds=time.monotonic() - began)
         except BaseException as error:
             if not self._connector.wait(0):  # what a stop cuts off is no failure
-                self._keep(self._failed(note, error))
+                self._keep(self._failed(self._moved(note, before), error))
             raise
+        note = self._moved(note, before)
         step("source.committed")
         self._keep(note.succeeded(version, self._clock(), report.next_s or 0.0))
         step("source.noted")
         return report
 
-    def _poll_once(self) -> Report:
-        before = self._connector.checkpoint(MAIN)
+    def _moved(self, note: Note, before: Any) -> Note:
+        moved = self._connector.checkpoint(self._name) != before
+        return replace(note, moved_at=self._clock()) if moved else note
+
+    def _poll_once(self, before: Any) -> Report:
         self._counts, self.polling = Counts(), True
         self.progress()
         try:
@@ -116,10 +131,10 @@ class Once:
             step("source.polled")
             if not isinstance(result, PollResult):
                 raise TypeError(f"poll returned {type(result).__name__}: return PollResult(events, checkpoint)")
-            self.count(self._emitter.emit(result.events, result.checkpoint, name=MAIN))
+            self.count(self._emitter.emit(result.events, result.checkpoint, name=self._name))
         finally:
             self.polling = False
-        more = result.more and self._connector.checkpoint(MAIN) != before
+        more = result.more and self._connector.checkpoint(self._name) != before
         return Report(self._counts, more, result.next_s, tuple(map(str, result.problems)))
 
     def _right_version(self) -> Note:
@@ -132,7 +147,7 @@ class Once:
             "version %s made the checkpoint, this is %s: a fresh start", note.version, version
         )
         # In this order: dying in between does it once more, when nothing has been read since.
-        self._connector.write_all_to_inbox([], (MAIN, None))
+        self._connector.write_all_to_inbox([], (self._name, None))
         self._keep(Note(version))
         return Note(version)
 
@@ -144,7 +159,7 @@ class Once:
         return note.failed(text_of(error), self._clock(), wait_s, held=after_s is not None)
 
     def _keep(self, note: Note) -> None:
-        self._connector.write_all_to_inbox([], (NOTE, note.to_dict()))
+        self._connector.write_all_to_inbox([], (note_name(self._name), note.to_dict()))
 
 
 def text_of(error: BaseException) -> str:

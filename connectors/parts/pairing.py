@@ -20,8 +20,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from connectors.base import dropped
 from connectors.base.errors import BadMessage
 from connectors.base.files import read_regular, replace_private
+from connectors.parts.drops import forget_stranger
 
 FILE = "pairing.json"
 #: No 0 and O, no 1, I and L: a code is read out and typed.
@@ -140,7 +142,10 @@ class Pairing:
             pending = tuple(item for item in found.pending if item.user_id != asked.user_id)
             others = tuple(item for item in found.paired if item.user_id != asked.user_id)
             write(replace(found, pending=pending, paired=(*others, paired)))
-            return paired
+        with contextlib.suppress(OSError):  # only a count: the connector leaves it out when it writes it next
+            forget_stranger(self.path.parent, paired.user_id)
+            _give_to_owner(self.path.with_name(dropped.FILE))
+        return paired
 
     def deny(self, code: str) -> Pending | None:
         """Nobody can approve it any more, and who got it gets no other one until it would have expired."""

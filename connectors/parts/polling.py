@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -36,10 +36,10 @@ from connectors.base.sending import Sending
 from connectors.parts.checking import BadBatch
 from connectors.parts.emitting import KEEP, Counts, Emitter
 from connectors.parts.events import Event, Kinds
-from connectors.parts.once import Once
-from connectors.parts.runner import Hung, Plan, Runner
-from connectors.parts.runs import PollResult, Report
+from connectors.parts.runner import Hung, Runner
+from connectors.parts.runs import PollResult, Report, together
 from connectors.parts.schedule import parse, parse_interval, usual_jitter_s, zone
+from connectors.parts.turns import Plan, Turn
 
 __all__ = ["KEEP", "BadBatch", "Counts", "Event", "Hung", "PollResult", "Report", "SourceConnector", "SourceOptions"]
 
@@ -47,8 +47,8 @@ __all__ = ["KEEP", "BadBatch", "Counts", "Event", "Hung", "PollResult", "Report"
 ASK_S = 0.1
 
 
-class SourceOptions(options.Options):
-    """The options of every source; a source's own inherit them."""
+class TimingOptions(options.Options):
+    """When to poll."""
 
     schedule: str | None = option(
         None, description="When to poll: 30s, 5m, 6 hours, or five cron fields. The type has a default."
@@ -57,7 +57,6 @@ class SourceOptions(options.Options):
     jitter: str | None = option(
         None, description="Poll up to so much later, so that not all come at once; by default 10 % of an interval."
     )
-    poll_limit_s: float | None = option(None, gt=0, description="A poll that brings nothing for so many seconds hangs.")
 
     @field_validator("schedule")
     @classmethod
@@ -81,8 +80,14 @@ class SourceOptions(options.Options):
         return value
 
 
+class SourceOptions(TimingOptions):
+    """The options of every source; a source's own inherit them."""
+
+    poll_limit_s: float | None = option(None, gt=0, description="A poll that brings nothing for so many seconds hangs.")
+
+
 class SourceConnector(Connector):
-    """Base of all sources: `poll` is all that one must write.
+    """Base of all sources: `poll` is all that one must write. For several feeds: `connectors.parts.feeds`.
 
     `poll` runs in a thread of its own, the same one for all polls. Where it takes long it should look at
     `self._running`. Another `version` than the one that made the checkpoint starts afresh.
@@ -93,6 +98,8 @@ class SourceConnector(Connector):
     kinds: ClassVar[Kinds] = ()
     #: A poll that brings nothing for so long hangs: an alert, and the process starts anew.
     poll_limit_s: ClassVar[float] = 600.0
+    #: How many may be polled at once, each in a thread; matters only where there is more than one to poll.
+    parallel: ClassVar[int] = 1
     #: Seconds since 1970.
     clock: ClassVar[Callable[[], float]] = time.time
     Options: ClassVar[type[SourceOptions]] = SourceOptions
@@ -110,23 +117,16 @@ class SourceConnector(Connector):
 
         Raises BadBatch as `Emitter.emit` does, RetryLater when stopped, ValueError for a checkpoint outside of a poll.
         """
-        if checkpoint is not KEEP and not self._once.polling:
-            raise ValueError("a checkpoint moves in a poll only: elsewhere nobody knows where it is")
-        counts = self._emitter.emit(events, checkpoint)
-        if self._once.polling:
-            self._once.count(counts)
-        return counts
+        return self._turns[0].emit(events, checkpoint)
 
     def sync(self) -> Report:
         """Run now, in this thread, whatever the schedule says: for scripts and tests without `run()`. Raises what the
         poll raises, InstanceLocked when another process runs this instance."""
-        self._open_runtime()  # its lock before that of the run
-        self._emitter.open()
-        return self._once.run()
+        return self._run_now(self._turns)
 
     def poll_soon(self) -> None:
         """Run as soon as possible: a webhook said that there is something. Returns at once."""
-        self._runner.ask("")
+        self._runner.ask("", self._turns)
 
     # ── the contract ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,7 +143,8 @@ class SourceConnector(Connector):
     def stop(self) -> None:
         """Also out of the wait for the next run."""
         super().stop()
-        self._runner.nudge()
+        if "_runner" in vars(self):  # also when it cannot be made, since an option is wrong
+            self._runner.nudge()
 
     def run_loop(self) -> None:
         """Poll when it is due, until stopped. Raises AuthError and ConfigError of a poll, and Hung."""
@@ -152,39 +153,45 @@ class SourceConnector(Connector):
     # ── its parts ─────────────────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
-    def _emitter(self) -> Emitter:
-        return Emitter(self, self.kinds)
-
-    @cached_property
-    def _once(self) -> Once:
-        return Once(self, self.poll, self._emitter, clock=type(self).clock)
+    def _turns(self) -> tuple[Turn, ...]:
+        """What is polled, each with a checkpoint of its own; here only one."""
+        emitter = Emitter(self, self.kinds)
+        return (Turn(self, self.poll, emitter, make_plan=self._plan, clock=type(self).clock),)
 
     @cached_property
     def _runner(self) -> Runner:
-        return Runner(
-            self,
-            self._once,
-            self._emitter,
-            plan=self._plan,
-            show=self._show,
-            clock=type(self).clock,
-        )
+        return Runner(self, self._turns, show=self._show, clock=type(self).clock, parallel=self.parallel)
+
+    def _run_now(self, turns: Iterable[Turn]) -> Report:
+        self._open_runtime()  # its lock before that of the run
+        reports = []
+        for turn in turns:
+            turn.emitter.open()
+            reports.append(turn.once.run())
+        return together(reports)
 
     def _show(self, **fields: Any) -> None:
         self._open_runtime().status.update(**fields)
 
     def _plan(self) -> Plan:
         """From the options, or the class where they say nothing. Raises ConfigError."""
-        found = self.options
-        text = str(getattr(found, "schedule", None) or self.schedule)
-        schedule = parse(text, getattr(found, "timezone", None) or self.timezone)
-        jitter = getattr(found, "jitter", None)
-        return Plan(
-            schedule,
-            text,
-            usual_jitter_s(schedule) if jitter is None else parse_interval(jitter, least_s=0.0),
-            float(getattr(found, "poll_limit_s", None) or self.poll_limit_s),
-        )
+        return self._plan_of(self.options)
+
+    def _plan_of(self, *sources: object, schedule: str | None = None) -> Plan:
+        """From the first of these options that says something, then `schedule`, then the class."""
+
+        def said(name: str) -> Any:
+            return next((value for source in sources if (value := getattr(source, name, None)) is not None), None)
+
+        text = str(said("schedule") or schedule or self.schedule)
+        parsed = parse(text, said("timezone") or self.timezone)
+        jitter = said("jitter")
+        jitter_s = usual_jitter_s(parsed) if jitter is None else parse_interval(jitter, least_s=0.0)
+        return Plan(parsed, text, jitter_s, float(said("poll_limit_s") or self.poll_limit_s))
+
+    def _asked(self, msg: OutgoingMessage) -> Sequence[Turn]:
+        """The turns that an outgoing asks to be run. Raises Rejected."""
+        return self._turns
 
     def _sending(self) -> Sending:
         """The action `sync` is the part's own; everything else is the connector's."""
@@ -193,7 +200,7 @@ class SourceConnector(Connector):
         def pace(msg: OutgoingMessage) -> float:
             if msg.action == "sync":
                 # The run is the worker's: who asked for it keeps no other outgoing waiting meanwhile.
-                return 0.0 if not self._in_run or self._runner.ask(_key(msg)) else ASK_S
+                return 0.0 if self._answered(msg) else ASK_S
             return own.pace(msg) if own.pace is not None else 0.0
 
         def send(msg: OutgoingMessage) -> object:
@@ -201,15 +208,25 @@ class SourceConnector(Connector):
 
         return replace(own, send=send, pace=pace, actions=own.actions | {"sync"})
 
-    def _synced(self, msg: OutgoingMessage) -> Receipt:
+    def _answered(self, msg: OutgoingMessage) -> bool:
+        """Whether the runs that it asks for have ended, or will never begin."""
         if not self._in_run:
-            return Receipt(metadata=self.sync().to_dict())
-        answer = self._runner.requests.collect(_key(msg))
-        if answer is None:
+            return True
+        try:
+            return self._runner.ask(_key(msg), self._asked(msg))
+        except Rejected:
+            return True
+
+    def _synced(self, msg: OutgoingMessage) -> Receipt:
+        turns = self._asked(msg)
+        if not self._in_run:
+            return Receipt(metadata=self._run_now(turns).to_dict())
+        if not self._runner.ask(_key(msg), turns):
             raise RetryLater("the run has not ended", after_s=ASK_S)
-        if isinstance(answer, str):
-            raise Rejected(answer, hint="the source goes on by itself: connectors status says when")
-        return Receipt(metadata=answer.to_dict())
+        answers = [(turn, turn.requests.collect(_key(msg))) for turn in turns]
+        if failed := [turn.said(answer) for turn, answer in answers if isinstance(answer, str)]:
+            raise Rejected("; ".join(failed), hint="the source goes on by itself: connectors status says when")
+        return Receipt(metadata=together([answer for _, answer in answers if isinstance(answer, Report)]).to_dict())
 
 
 def _key(msg: OutgoingMessage) -> str:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from connectors.base.connector import Connector
+from connectors.base.held import to_fetch
 from connectors.base.retry import Backoff
 from connectors.parts.fetching import Fetcher, FetchLater
 
@@ -51,11 +52,6 @@ class Batch:
     over: bool = False
     later: set[int] = field(default_factory=set)
     files: list[File] = field(default_factory=list)
-
-
-def to_fetch(entry: Mapping[str, Any]) -> bool:
-    """Whether an attachment's entry names a file that is still to be fetched."""
-    return bool(entry.get("ref")) and not entry.get("path") and not entry.get("error")
 
 
 class Pool:

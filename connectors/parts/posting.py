@@ -8,7 +8,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import model_validator
 
 from connectors.base import options
-from connectors.base.errors import AuthError, Rejected, RetryLater
+from connectors.base.errors import AuthError, ConnectorError, Rejected, RetryLater
 from connectors.base.message import OutgoingMessage, Receipt
 from connectors.base.options import option
 from connectors.base.secrets import Secret
@@ -69,10 +69,19 @@ class TargetOptions(options.Options):
 
 
 class Poster:
-    """Sends over connections that it keeps. Thread-safe; the event loop is its own."""
+    """Sends over connections that it keeps. Thread-safe; the event loop is its own.
 
-    def __init__(self, options: TargetOptions) -> None:
+    `explain(status, text)` is asked first what an answer means, by who knows the receiver's own words.
+    """
+
+    def __init__(
+        self,
+        options: TargetOptions,
+        *,
+        explain: Callable[[int, str], ConnectorError | None] = lambda status, text: None,
+    ) -> None:
         self._options = options
+        self._explain = explain
         if options.sign_secret is not None:
             check_secret(options.sign_scheme, options.sign_secret.reveal())
         self._lock = threading.Lock()
@@ -169,6 +178,9 @@ class Poster:
 
     def _judge(self, answer: httpx.Response, text: str, *, own: bool) -> Receipt:
         status = answer.status_code
+        known = self._explain(status, text) if own else None
+        if known is not None:
+            raise known
         if status < 300:
             return Receipt(ids=_ids(text), metadata={"status": status})
         what = f"{status} {answer.reason_phrase}: {text[:200]}".rstrip(": ")

@@ -59,6 +59,15 @@ class Report:
         return {**self.counts.to_dict(), "seconds": round(self.seconds, 3), **said}
 
 
+def together(reports: Sequence[Report]) -> Report:
+    """Several runs as one."""
+    if len(reports) == 1:
+        return reports[0]
+    counts = sum((report.counts for report in reports), Counts())
+    problems = tuple(problem for report in reports for problem in report.problems)
+    return Report(counts, problems=problems, seconds=sum(report.seconds for report in reports))
+
+
 @dataclass(frozen=True)
 class Note:
     """What is remembered of the runs. Times are seconds since 1970."""
@@ -71,6 +80,7 @@ class Note:
     held: bool = False  #: that wait is the platform's own
     next_s: float = 0.0  #: how long to wait at least after the last success
     error: str = ""
+    moved_at: float | None = None  #: when a run last left another checkpoint than it found
 
     @classmethod
     def read(cls, data: object) -> Self:
@@ -85,7 +95,7 @@ class Note:
 
     def succeeded(self, version: str, now: float, next_s: float) -> Note:
         """After a run that succeeded."""
-        return Note(version, now, next_s=next_s)
+        return Note(version, now, next_s=next_s, moved_at=self.moved_at)
 
     def failed(self, error: str, now: float, wait_s: float, *, held: bool) -> Note:
         """After one that failed: the checkpoint is where it was. A wait that the platform gave is no failure."""
@@ -95,10 +105,8 @@ class Note:
     def not_ahead(self, now: float) -> Note:
         """As it is, unless its times lie ahead of `now`: the clock was wrong then, or has been set back. They count as
         now, so that nobody waits longer than was meant."""
-        times = {
-            name: min(at, now) for name in ("succeeded_at", "failed_at") if (at := getattr(self, name)) is not None
-        }
-        return replace(self, **times)
+        names = ("succeeded_at", "failed_at", "moved_at")
+        return replace(self, **{name: min(at, now) for name in names if (at := getattr(self, name)) is not None})
 
     def due(self, schedule: Schedule, now: float, *, key: str, most_jitter_s: float) -> float:
         """When the next run is due; `now` or earlier: at once."""
@@ -177,19 +185,21 @@ class Job:
 
 
 class Worker:
-    """A thread that does one job after the other; the same one for all, as some clients want. It ends with the process,
-    or after `close` and the job in hand."""
+    """Threads that do one job after the other; with one, the same for all, as some clients want. They end with the
+    process, or after `close` and the jobs in hand."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, threads: int = 1) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        threading.Thread(target=self._loop, name=name, daemon=True).start()
+        self._threads = threads
+        for _ in range(threads):
+            threading.Thread(target=self._loop, name=name, daemon=True).start()
 
-    def begin(self, job: Job) -> Job:
+    def begin(self, job: Job) -> None:
         self._jobs.put(job)
-        return job
 
     def close(self) -> None:
-        self._jobs.put(None)
+        for _ in range(self._threads):
+            self._jobs.put(None)
 
     def _loop(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -23,7 +24,6 @@ from connectors.parts.signatures import BadSignature
 from connectors.parts.webhook import Answer, Refused
 
 if TYPE_CHECKING:
-    from connectors.base.message import Message
     from connectors.parts.replies import Replies
     from connectors.parts.webhook import Webhook
 
@@ -124,7 +124,7 @@ class _Receive(_Endpoint):
         await self._commit(found)
         return accepted(found)
 
-    async def _commit(self, messages: list[Message]) -> None:
+    async def _commit(self, messages: Sequence[Any]) -> None:
         if messages:
             await self.webhook.committer.commit(messages)
 
@@ -143,7 +143,7 @@ class _Replies(_Endpoint):
         return await asyncio.to_thread(self._replies.look_up, request.path_params["event_id"])
 
 
-def accepted(messages: list[Message], status: int = 200, **more: Any) -> Answer:
+def accepted(messages: Sequence[Any], status: int = 200, **more: Any) -> Answer:
     """The events are durable."""
     body: dict[str, Any] = {"ok": True}
     if messages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors.base import config as configuration
@@ -24,7 +24,8 @@ _LOOK_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Synced:
-    """How one source's run went. `result` is what the receipt says: new, revised, unchanged, seconds, problems."""
+    """How one source's run went, or that of one of its feeds. `result` is what the receipt says: new, revised,
+    unchanged, seconds, problems."""
 
     instance: str
     ok: bool
@@ -32,6 +33,12 @@ class Synced:
     hint: str = ""
     id: str = ""
     result: dict[str, Any] = field(default_factory=dict)
+    feed: str = ""
+
+    @property
+    def label(self) -> str:
+        """As one writes it: news, news/lwn."""
+        return f"{self.instance}/{self.feed}" if self.feed else self.instance
 
 
 def sources(home: Home, name: str | None = None) -> list[str]:
@@ -64,18 +71,19 @@ def _is_source(home: Home, name: str, kind: str) -> bool:
         return False  # validate and doctor say what is wrong with it
 
 
-def sync(home: Home, names: Iterable[str], wait_s: float) -> Iterator[Synced]:
+def sync(home: Home, names: Iterable[str], wait_s: float, *, feed: str = "") -> Iterator[Synced]:
     """Ask all at once, then tell how each went, in their order; `wait_s` is for all of them together."""
-    asked = [_ask(home, name) for name in names]
+    asked = [_ask(home, name, feed) for name in names]
     deadline = time.monotonic() + wait_s
     for one in asked:
-        yield one if one.error else _wait(home, one, deadline, wait_s)
+        yield replace(one if one.error else _wait(home, one, deadline, wait_s), feed=feed)
 
 
-def _ask(home: Home, name: str) -> Synced:
+def _ask(home: Home, name: str, feed: str) -> Synced:
     if not is_locked(home.state_dir(name) / "lock"):
         return _not_running(home, name, f"{name} does not run")
-    outgoing = OutgoingMessage(connector_instance=name, action="sync")
+    given = {"feed": feed} if feed else None
+    outgoing = OutgoingMessage(connector_instance=name, action="sync", input=given)
     try:
         put(home, outgoing)
     except ConnectorError as error:

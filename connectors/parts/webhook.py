@@ -16,6 +16,8 @@
 
 The answers, all JSON: 200 {"ok": true, "event_id": …} once the event is durable; 202 with the id when a reply may come
 later; 400, 401, 403, 404, 405, 408, 413, 415, 429 {"error": …}; 503 with Retry-After while there is no room.
+
+What `connectors hook` could not post waits in the instance's folder, and is read from there.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from connectors.parts.listening import Listener
 from connectors.parts.openness import Refusals, check_access, check_local
 from connectors.parts.rates import Rates
 from connectors.parts.signatures import Proof, Scheme, verify
+from connectors.parts.spool import Spool, Unreadable, mark_of
 
 if TYPE_CHECKING:
     from connectors.parts.replies import Replies
@@ -55,6 +58,9 @@ _KEPT = frozenset(
 _PROVES = re.compile(r"authorization|cookie|signature|token|secret|password|api-?key|hmac", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+#: The spool is looked at this often, and what is younger is left to who may still be posting it.
+_SPOOL_S = 15.0
+_SPOOL_AGE_S = 5.0
 
 
 class WebhookOptions(options.Options):
@@ -125,11 +131,15 @@ class Refused(Exception):
         self.answer = Answer(status, {"error": error})
 
 
-Read = Callable[[Delivery], Message | Sequence[Message] | Answer]
+Read = Callable[[Delivery], Message | Sequence[Any] | Answer]
 
 
 class Webhook:
-    """The listener of one instance. `read` makes events of a delivery; it may raise Refused."""
+    """The listener of one instance. `read` makes events of a delivery; it may raise Refused.
+
+    `write` makes a batch of what `read` gave durable, in a thread of its own. By default these are messages; whatever
+    they are, each has an `id`, which the sender is told.
+    """
 
     def __init__(
         self,
@@ -138,19 +148,22 @@ class Webhook:
         read: Read,
         *,
         replies: Replies | None = None,
+        write: Callable[[Sequence[Any]], object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.connector = connector
         self.options = options
         self.path = options.path or f"/webhook/{connector.name}"
         self.replies = replies
-        self.committer = Committer(connector)
+        self.write = write or connector.write_all_to_inbox
+        self.committer = Committer(connector, self.write)
         self._read = read
         self._clock = clock
         self._secret = options.secret.reveal() if options.secret is not None else None
         self._kept = _KEPT | {name.lower() for name in options.keep_headers}
         self._rates = Rates(overall=[(options.max_per_minute, 60.0)]) if options.max_per_minute else None
         self._listener: Listener | None = None
+        self._spool = Spool(connector.state_dir)
         self.refusals = Refusals(connector.logger)
 
     @property
@@ -196,9 +209,25 @@ class Webhook:
             self._listener = None
 
     def _wait(self) -> None:
-        self.connector.wait()
+        self._take_spool(0.0)
+        while not self.connector.wait(_SPOOL_S):
+            self._take_spool(_SPOOL_AGE_S)
         if self.replies is not None:
             self.replies.release()
+
+    def _take_spool(self, age_s: float) -> None:
+        self._spool.take(self._accept, self.connector.logger, max_bytes=self.options.max_bytes, older_than_s=age_s)
+
+    def _accept(self, body: bytes) -> None:
+        """What a program of this machine left. Raises Unreadable and RetryLater."""
+        mark = mark_of(body)
+        headers = {"content-type": "application/json", "idempotency-key": mark}
+        try:
+            found = self.read(headers, body, Proof(delivery_id=mark), "", "")
+        except (bodies.BadBody, Refused) as error:
+            raise Unreadable(str(error)) from error
+        if not isinstance(found, Answer):
+            self.write(found)
 
     # ── what the requests ask ─────────────────────────────────────────────────────────────────────────────────
 
@@ -217,7 +246,7 @@ class Webhook:
 
     def read(
         self, headers: Mapping[str, str], body: bytes, proof: Proof, query: str, remote: str
-    ) -> Answer | list[Message]:
+    ) -> Answer | list[Any]:
         """Raises BadBody and Refused."""
         payload = bodies.parse(body, headers.get("content-type", ""))
         kept = {name: value for name, value in headers.items() if name in self._kept}

@@ -100,7 +100,8 @@ class Box:
             clock=lambda: self.clocks.wall,
             logger=logger,
         )
-        self.held = self.intake.recover()
+        self.intake.recover()
+        self.held = [held.message for held in self.intake.held()]
         self.outbox = Outbox(
             self.home,
             self.name,

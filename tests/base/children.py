@@ -14,8 +14,6 @@ from connectors.base.message import OutgoingMessage
 from connectors.base.options import option
 from connectors.base.process import Spec
 
-_stop = threading.Event()
-
 
 class ChildConnector(Connector):
     """What `type: tests.base.children` names in a connectors.yml; `serve` below runs in its place."""
@@ -48,7 +46,10 @@ class ChildConnector(Connector):
 
 def serve(spec: Spec) -> int:
     """A connector process that follows the contract with the manager, and does what its options say."""
-    signal.signal(signal.SIGTERM, lambda *_: _stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)  # any thread may have got the signal
     options = spec.options
     with open(os.path.join(spec.home, f"{spec.name}.starts"), "a", encoding="utf-8") as starts:
         starts.write(f"{os.getpid()}\n")
@@ -77,7 +78,7 @@ def serve(spec: Spec) -> int:
         threading.Event().wait()
     if spec.report_fd is not None:
         os.write(spec.report_fd, json.dumps({"name": spec.name, "event": "connected"}).encode() + b"\n")
-    _stop.wait()
+    os.read(woken, 1)
     return 0
 
 

@@ -27,6 +27,7 @@ from connectors.base.config import (
 )
 from connectors.base.errors import ConfigError
 from connectors.base.home import Home
+from connectors.base.manager import ConnectorManager
 from connectors.base.problems import Problem
 from connectors.base.variables import substitute
 from connectors.base.yamltext import MAX_BYTES, MAX_VALUES
@@ -755,6 +756,17 @@ def test_a_name_that_the_program_uses_in_state_or_logs_is_refused(name: str, hom
     assert [str(problem) for problem in config.errors] == [
         f'connectors.yml:2: {name}: "{name}" is a name that the program uses itself: choose another one'
     ]
+
+
+@pytest.mark.parametrize("name", ["approvals", "Manager.json"])
+def test_such_a_name_is_refused_however_the_connector_is_started(name: str, home: Path) -> None:
+    manager = ConnectorManager(home)
+    with pytest.raises(ConfigError, match="is a name that the program uses itself"):
+        manager.add_connector(name, "cli")
+    alone = [sys.executable, "-P", "-m", "connectors.cli.connector", "--seed-home", str(home), "--name", name]
+    done = subprocess.run(alone, input="", capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, f'"{name}" is a name that the program uses itself' in done.stderr) == (78, True)
+    assert not (home / "state" / name / "lock").exists()
 
 
 @pytest.mark.parametrize(("name", "read"), [("off", "false"), ("yes", "true"), ("1.5", "1.5")])

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from connectors.base import steps
 from connectors.base.errors import RetryLater
 from connectors.base.home import Home
-from connectors.base.intake import Names
 from connectors.base.message import Message
+from connectors.base.names import Names
 from connectors.base.settings import Limits
 from connectors.base.store import Store
 from tests.base.box import NAME, Box, Clocks, event

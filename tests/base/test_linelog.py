@@ -89,6 +89,7 @@ def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
 def test_the_last_words_are_a_cause_and_no_ordinary_line(tmp_path: Path) -> None:
     log, _ = make(tmp_path)
     log.feed(b"PermissionError: [Errno 1] Operation not permitted: inbox\n")
+    log.feed(b"2026-01-31T12:00:00.000Z WARNING connector.a: it takes long\n")
     log.feed(b"2026-01-31T12:00:00.000Z INFO connector.a: ended with 1\n")
     assert log.last == "PermissionError: [Errno 1] Operation not permitted: inbox"
     log.close()

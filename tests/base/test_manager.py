@@ -20,6 +20,8 @@ from connectors.base.errors import ConfigError, ConnectorError, InstanceLocked
 from connectors.base.home import Home
 from connectors.base.manager import CONNECTOR_REGISTRY, ConnectorManager, Workings
 from connectors.base.states import Clock
+from connectors.base.status import StatusFile
+from connectors.base.suspended import is_suspended
 from tests.base.test_process import gone, started
 from tests.helpers import wait_for
 
@@ -211,6 +213,31 @@ def test_a_final_exit_code_is_final(code: int, state: str, cause: str | None, ho
     assert len(started(home, "a")) == 1
     if cause:
         assert status_of(home, "a")["last_error"]["hint"]
+    assert manager.stop() == 0
+
+
+def test_the_cause_of_an_end_is_what_the_process_said_of_it_and_nothing_older(home: Path, start: Start) -> None:
+    """Given a dead letter in the status and a line that was printed, when the process is killed, then it was killed."""
+    write_config(home, {"name": "a", "print": "no cause"}, {"name": "b", "exit": 1})
+    manager = start()
+    pid = manager.pid("a")
+    wait_for(lambda: states(home)["a"] == "running")
+    StatusFile(Home(home), "a").error("an old dead letter")
+    os.kill(pid, signal.SIGKILL)
+    manager.pid("a", at_least=2)
+    manager.expect("a: killed by SIGKILL; starts again at once")
+    assert status_of(home, "a")["last_error"]["text"] == "killed by SIGKILL"
+    manager.expect("b: exit 1 (crash); starts again")
+    assert manager.stop() == 0
+
+
+@pytest.mark.parametrize("event", ["error", "auth"])
+def test_what_a_process_reports_of_its_end_is_shown(event: str, home: Path, start: Start) -> None:
+    write_config(home, {"name": "a", "report": event, "exit": 77})
+    manager = start()
+    wait_for(lambda: status_of(home, "a").get("state") == "fatal")
+    assert status_of(home, "a")["last_error"]["text"] == "told by the child"
+    manager.expect("a: told by the child; not started again")
     assert manager.stop() == 0
 
 
@@ -564,6 +591,21 @@ def test_stop_and_restart_of_one_instance(home: Path, start: Start) -> None:
     assert manager.process.wait(timeout=15) == 0
     with pytest.raises(control.NotRunning, match="no manager runs"):
         control.request(Home(home), "status")
+
+
+def test_a_suspended_connector_can_be_restarted_and_stopped_and_drains(home: Path, start: Start) -> None:
+    write_config(home, {"name": "a"})
+    manager = start()
+    for command, starts in (("restart", 1), ("stop", 2)):
+        pid = manager.pid("a", at_least=starts)
+        wait_for(lambda: states(home) == {"a": "running"})
+        os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda pid=pid: is_suspended(pid))  # type: ignore[misc]  # bound now
+        assert control.request(Home(home), command, "a")["ok"]
+        assert gone(pid)
+        assert not manager.says("a: killed")
+    assert record_of(home, "a")["exit_status"] == 0
+    assert manager.stop() == 0
 
 
 def test_a_home_with_a_long_path_can_be_controlled(tmp_path: Path, start: Start) -> None:

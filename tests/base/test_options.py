@@ -1,10 +1,10 @@
 """Options: what a connector class declares, and how what was given is compared with it."""
 
 import json
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from connectors.base import options
 from connectors.base.options import (
@@ -209,6 +209,26 @@ def test_an_empty_secret_hides_no_other_problem() -> None:
     assert len(found) == 2
     assert "EXAMPLE_TOKEN is set but empty" in found[0]
     assert found[1] == 'unknown option "chanels" [channels]'
+
+
+def test_what_an_empty_secret_does_to_the_options_together_is_not_told_as_well() -> None:
+    class Posts(options.Options):
+        url: Secret = option(description="where to", env="POST_URL")
+        count: int = option(1, description="how many")
+
+        @model_validator(mode="after")
+        def _is_url(self) -> Self:
+            if not self.url.reveal().startswith("https://"):
+                raise ValueError("url must begin with https://")
+            return self
+
+    (problem,) = read_options(Posts, {}, {"POST_URL": ""})[2]
+    assert problem.text.startswith('option "url" is secret and its variable POST_URL is set but empty')
+    assert [problem.path for problem in read_options(Posts, {"count": "x"}, {"POST_URL": ""})[2]] == [
+        ("url",),
+        ("count",),
+    ]
+    assert [problem.text for problem in read_options(Posts, {"url": "x"}, {})[2]] == ["url must begin with https://"]
 
 
 def test_the_error_of_a_class_that_is_called_directly_does_not_show_the_value_either() -> None:

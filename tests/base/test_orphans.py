@@ -1,7 +1,9 @@
-"""The manager as process 1: what loses its parent is buried, and nobody's exit status is taken from anybody."""
+"""The manager's death ends all, also what was suspended. And the manager as process 1: what loses its parent is buried,
+and nobody's exit status is taken from anybody."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +13,56 @@ from pathlib import Path
 import pytest
 
 from connectors.base import launch, orphans
-from tests.base.test_manager import ROOT, write_config
+from connectors.base.suspended import is_suspended
+from tests.base.test_manager import METHODS, ROOT, Running, write_config
 from tests.base.test_process import gone
 from tests.helpers import missing, requires, wait_for
+
+
+@contextmanager
+def run(home: Path, method: str) -> Iterator[Running]:
+    """A manager that the test kills, and its connectors: suspended ones do not end with a test that fails."""
+    running = Running(home, {"workings": {"method": method}})
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+        for starts in home.glob("*.starts"):
+            for pid in filter(lambda pid: not gone(pid), map(int, starts.read_text().split())):
+                os.kill(pid, signal.SIGKILL)
+
+
+def suspend(*pids: int) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda pid=pid: is_suspended(pid))  # type: ignore[misc]  # bound now
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PR_SET_PDEATHSIG is Linux's")
+@pytest.mark.parametrize("method", METHODS)
+def test_who_was_suspended_does_not_outlive_the_manager(method: str, home: Path) -> None:
+    """Nor does what he has started, nor who hears no SIGTERM."""
+    write_config(home, {"name": "a", "grandchild": True}, {"name": "deaf", "deaf": True}, {"name": "awake"})
+    with run(home, method) as manager:
+        grandchild = int(wait_for(lambda: (home / "a.grandchild").exists() and (home / "a.grandchild").read_text()))
+        pids = [manager.pid("a"), manager.pid("deaf"), manager.pid("awake")]
+        suspend(grandchild, *pids[:2])
+        manager.process.kill()
+        manager.process.wait()
+        wait_for(lambda: all(map(gone, [*pids, grandchild])), deadline_s=3, what=f"{pids}, {grandchild} end")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PR_SET_PDEATHSIG is Linux's")
+@pytest.mark.parametrize("method", METHODS)
+def test_who_was_suspended_with_the_manager_does_not_outlive_it(method: str, home: Path) -> None:
+    write_config(home, {"name": "a"})
+    with run(home, method) as manager:
+        child = manager.pid("a")
+        suspend(manager.process.pid, child)
+        manager.process.kill()
+        manager.process.wait()
+        wait_for(lambda: gone(child), deadline_s=3)
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from connectors.base.cursors import Cursors
 from connectors.base.errors import ConfigError
 from connectors.base.holds import ConsumerInUse
 from connectors.base.home import Home
-from connectors.base.intake import Names
 from connectors.base.kept import one_event, replay
 from connectors.base.message import Reason
+from connectors.base.names import Names
 from connectors.base.readers import Ambiguous, LostClaim, NotFound, acked_folder, private_folder
 from connectors.base.store import EventRow, Store
 from tests.base.mail import drop, event, killed, line_of, names, program

@@ -139,3 +139,12 @@ def test_types_show_the_shapes(issues: Path) -> None:
     [one] = [action for action in shown["actions"] if action["name"] == "assign_asked"]
     assert one["requires_approval"]
     assert "assignee" in one["input_schema"]["properties"]
+
+
+def test_status_counts_what_waits_for_a_person(issues: Path) -> None:
+    assert "approvals:" not in connectors("status", home=issues).stdout
+    request = ask(issues)
+    assert "approvals: 1 action to decide about (connectors approvals)\n" in connectors("status", home=issues).stdout
+    assert answer("status", home=issues)["approvals"] == 1
+    done("approve", request.id, home=issues)
+    assert answer("status", home=issues)["approvals"] == 0

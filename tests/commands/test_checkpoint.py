@@ -103,8 +103,8 @@ def test_a_mistake_is_named(place: Place) -> None:
         (["show", "other"], "other has never run"),
         (["set", "list-main", "{since: 5}"], "the checkpoint is no JSON"),
         (["set", "list-main", "NaN"], "no plain JSON"),
-        (["show", "list-main", "--name", "mian"], 'there is no checkpoint "mian" (did you mean "main"?)'),
-        (["reset", "list-main", "--name", ".runs"], "there is no checkpoint"),
+        (["show", "list-main/mian"], 'there is no checkpoint "mian" (did you mean "main"?)'),
+        (["reset", "list-main/.runs"], "there is no checkpoint"),
         (["show", "../list-main"], "name"),
     ):
         result = connectors("checkpoint", *arguments, home=place.home)

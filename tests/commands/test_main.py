@@ -14,7 +14,7 @@ from connectors.commands.main import SECTIONS, VERBS, load, main
 from tests.commands.program import PROGRAM, done, on_terminal, put_event
 from tests.commands.program import connectors as run
 
-NO_VERBS = {"__init__", "arguments", "main", "output", "reference", "sending"}
+NO_VERBS = {"__init__", "arguments", "main", "onboarding", "output", "reference", "sending"}
 
 
 def test_help_lists_every_verb_with_one_line_and_they_all_exist() -> None:

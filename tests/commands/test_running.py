@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.program import DEADLINE_S, PROGRAM, answer, connectors, done, manager, status_of
+from tests.folders import refusing
 from tests.helpers import wait_for
 
 TWO = """\
@@ -287,7 +288,26 @@ def test_status_says_that_a_process_is_suspended(box: Path) -> None:
         finally:
             os.kill(pid, signal.SIGCONT)
         assert found["instances"][0]["state"] == "suspended"
+        name, hint = found["instances"][0]["name"], found["instances"][0]["problem"]["hint"]
+        assert hint == f"let it go on: kill -CONT {pid}; or: connectors restart {name}"
         assert not found["well"]
+
+
+def test_a_connector_whose_state_cannot_be_written_waits_says_so_and_goes_on_by_itself(box: Path) -> None:
+    """Given a folder into which not even the status can be written, when the connector starts, then it is not ended."""
+    state = box / "state/cli"
+    with manager(box):
+        done("stop", "cli", home=box)
+        with refusing(state):
+            assert done("restart", "cli", home=box) == "cli restarted\n"
+            wait_for(lambda: status_of(box)["problem"], deadline_s=DEADLINE_S)
+            problem = status_of(box)["problem"]
+            assert problem["text"].startswith(f"{state} cannot be written")
+            assert str(state) in problem["hint"]
+            said = f"the start waits: {state} cannot be written"
+            wait_for(lambda: said in (box / "logs/cli.log").read_text(), deadline_s=DEADLINE_S)
+        wait_for(lambda: status_of(box)["state"] == "connected", deadline_s=DEADLINE_S)
+        assert status_of(box)["restarts"] == 0
 
 
 def test_status_says_that_the_disk_is_full(box: Path) -> None:

@@ -86,7 +86,7 @@ def test_add_keeps_comments_and_puts_a_secret_into_dot_env(shop: Path) -> None:
 
     text = done("add", "shop", "limit=5", "region=a: b", home=shop)
 
-    assert "fill in .env: SHOP_TOKEN  logs in" in text
+    assert "fill in .env:\n✗ SHOP_TOKEN — logs in\n  → https://example.com/tokens" in text
     assert "https://example.com/tokens" in text
     assert file.read_text() == (
         "# top\nconnectors:\n- name: cli  # mine\n  type: cli\n"
@@ -241,7 +241,7 @@ def test_a_new_connector_fulfils_the_contract_once_what_it_names_is_written(box:
         folder / "connector.py",
         ("base import options\n", "base import options\nfrom connectors.my_chat import client\n"),
         ("        token: Secret", '        url: str = option(description="where")\n        token: Secret'),
-        ('operator must edit."""\n', 'operator must edit."""\n        client.call(self.options.url, "/me")\n'),
+        ('which is waited for."""\n', 'which is waited for."""\n        client.call(self.options.url, "/me")\n'),
         (
             "            # for item in what the platform has: self.receive(item), and only then tell the platform\n",
             LOOP,

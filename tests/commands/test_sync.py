@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.base.home import Home
-from tests.commands.program import DEADLINE_S, PROGRAM, answer, connectors, done
+from tests.commands.program import DEADLINE_S, PROGRAM, answer, connectors, done, on_terminal
 from tests.helpers import wait_for
 from tests.parts.sources import Place
 
@@ -112,3 +112,40 @@ def test_it_works_where_connectors_yml_names_none(home: Path) -> None:
     Home(home).make_common()
     assert done("sync", home=home) == ""
     assert answer("sync", home=home) == []
+
+
+# ── what status says of sources ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_status_says_when_each_source_ran_when_it_runs_again_and_how_old_its_checkpoint_is(place: Place) -> None:
+    configure(place)
+    place.has(*AB)
+    with place.run() as running:
+        running.connected()
+        wait_for(lambda: place.status.get("source", {}).get("last_success"))
+        row = next(line for line in connectors("status", home=place.home).stdout.splitlines() if "2 new" in line)
+        name, last, following, moved, result = row.split("\t")
+        assert (name, result) == ("list-main", "2 new")
+        assert last.endswith(" s")
+        assert moved.endswith(" s")
+        assert following.startswith("in ")
+        lines = on_terminal("status", home=place.home).splitlines()
+        assert any(line.split() == ["SOURCE", "LAST", "RUN", "NEXT", "RUN", "CHECKPOINT", "RESULT"] for line in lines)
+        assert all(len(line) <= 80 for line in lines)
+        place.has(*AB, do="raise")
+        connectors("sync", place.name, home=place.home)
+        row = next(line for line in connectors("status", home=place.home).stdout.splitlines() if "1 failure" in line)
+        assert row.split("\t")[4] == "1 failure: the platform is down"
+        (view,) = answer("status", home=place.home)["instances"]
+        assert (view["source"]["schedule"], view["source"]["failures"]) == ("1h", 1)
+    gone = next(line for line in connectors("status", home=place.home).stdout.splitlines() if "1 failure" in line)
+    assert gone.split("\t")[2] == "-"
+
+
+def test_status_says_of_a_source_that_the_platform_lets_wait_what_it_waits_for(place: Place) -> None:
+    configure(place)
+    place.has(do="limit:3600")
+    with place.run() as running:
+        wait_for(lambda: place.status.get("state") == "limited" or running.process.poll() is not None)
+        rows = [line.split("\t") for line in connectors("status", home=place.home).stdout.splitlines()]
+    assert [row[4] for row in rows if row[0] == "list-main" and len(row) == 5] == ["waits: rate limit"]

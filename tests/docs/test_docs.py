@@ -42,7 +42,8 @@ FORMAT = ROOT / "docs" / "mailbox-format.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 SECURITY = ROOT / "docs" / "security.md"
 MESSAGES = ROOT / "messages" / "README.md"
-PAGES = [README, FORMAT, OPERATIONS, SECURITY, MESSAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+PLATFORMS = sorted((ROOT / "connectors").rglob("README.md"))
+PAGES = [README, FORMAT, OPERATIONS, SECURITY, MESSAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PLATFORMS]
 # A block without a language is a picture or a listing.
 LANGUAGES = {"", "bash", "python", "yaml", "json", "text", "ini", "dockerfile"}
 RECORDS: dict[str, type[Record]] = {
@@ -228,7 +229,7 @@ def test_json_blocks_are_what_they_are_said_to_be(block: Block) -> None:
 def _secrets(types: Iterable[str]) -> Iterator[str]:
     """The variables in `.env` that these types of ours read their secrets from."""
     for name in types:
-        if name in builtin_folders():
+        if name.replace("-", "_") in builtin_folders():
             for option in declaration_of(load_class(name, ROOT)).options or ():
                 if option.secret and option.required and option.env:
                     yield option.env
@@ -241,8 +242,8 @@ def test_yaml_blocks_are_a_valid_connectors_yml(block: Block, tmp_path: Path, mo
         return
     text = block.text if re.search(r"^connectors:", block.text, re.MULTILINE) else f"connectors: []\n{block.text}"
     (tmp_path / "connectors.yml").write_text(text, encoding="utf-8")
-    named = [*re.findall(r"\$\{(\w+)\}", text), *_secrets(re.findall(r"type: (\w+)$", text, re.MULTILINE))]
-    variables = {name: f"value-of-{name}" for name in named}
+    named = [*re.findall(r"\$\{(\w+)\}", text), *_secrets(re.findall(r"type: ([\w-]+)$", text, re.MULTILINE))]
+    variables = {name: f"{'https://' * name.endswith('_URL')}value-of-{name}" for name in named}
 
     found = config.load(Home(tmp_path), variables)
     checked, problems = config.check_options(found, Home(tmp_path))

@@ -22,6 +22,7 @@ from connectors.base.errors import AuthError, ConfigError, MissingDependency
 from connectors.base.home import Home
 from connectors.base.message import Message
 from connectors.base.registry import load_class
+from connectors.parts import checkpoints
 from connectors.parts.signatures import sign
 from connectors.testing import FakePlatform, wait_for
 
@@ -91,6 +92,11 @@ def test_the_contract_runs_against_hello(home: Path) -> None:
     ended = pytest_in(home, "test_hello.py", "constructor or declaration or same_id or receipt or platform or death")
     assert ended["passed"] > 15
     assert ended["skipped"] > 0
+
+
+def test_what_is_between_connectors_is_tested_without_a_platform(home: Path) -> None:
+    write(home, "test_between.py")
+    assert pytest_in(home, "test_between.py", "passed_on") == {"passed": 1}
 
 
 def test_the_contract_runs_against_chat_with_its_platform(home: Path) -> None:
@@ -282,3 +288,78 @@ def test_a_source_in_under_40_lines_brings_what_is_new_and_what_changed(home: Pa
         thread.join(10)
         assert not thread.is_alive()
         server.shutdown()
+
+
+def test_a_declaration_shows_what_a_connector_needs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STOCK_TOKEN", "STOCK_ACCOUNT"):
+        monkeypatch.delitem(ENVIRON, name, raising=False)
+    write(home, "stock.py")
+    assert shell(home, "stock: types").endswith(BLOCKS["stock: shown"])
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (200, {"name": "ada", "scopes": ["stock"]}, "✓ stock: token (STOCK_TOKEN) works: ada; scopes stock"),
+        (200, {"name": "ada", "scopes": []}, "✗ stock: token (STOCK_TOKEN) lacks stock (ada)"),
+        (401, {}, "✗ stock: token (STOCK_TOKEN) is refused: the shop does not know it"),
+        (0, {}, "· stock: token (STOCK_TOKEN) could not be checked: not reachable: "),
+    ],
+)
+def test_its_validator_says_whose_a_credential_is(home: Path, status: int, body: dict[str, Any], said: str) -> None:
+    write(home, "stock.py")
+
+    class Shop(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Silence."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port if status else 9}"
+        entry = {"name": "stock", "type": "./stock.py", "url": url}
+        (home / "connectors.yml").write_text(json.dumps({"connectors": [entry]}))
+        (home / ".env").write_text("STOCK_TOKEN=t0ken-value\nSTOCK_ACCOUNT=acme-account\n")
+        command = ["connectors", "validate", "--credentials"]
+        done = subprocess.run(command, cwd=home, env=ENVIRON, capture_output=True, text=True, check=False)
+        server.shutdown()
+    assert done.stdout.splitlines()[0].startswith(said)
+
+
+class _Shelves(BaseHTTPRequestHandler):
+    """GET /NAME?since=N: one item, the same id on every shelf."""
+
+    def do_GET(self) -> None:
+        name = urlsplit(self.path).path.strip("/")
+        body = {"items": [{"id": "1", "text": name}], "at": int(parse_qs(urlsplit(self.path).query)["since"][0]) + 1}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Silence."""
+
+
+def test_feeds_are_polled_each_for_itself(home: Path) -> None:
+    assert BLOCKS["shelves.py"].count("\n") < 40
+    write(home, "shelves.py", "shelves.yml")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Shelves) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        text = BLOCKS["shelves.yml"].replace("8099", str(server.server_port))
+        (home / "connectors.yml").write_text(text)
+        checked, problems = config.check_options(config.load(Home(home)), Home(home))
+        assert problems == []
+        cls = load_class("./shelves.py", home)
+        connector = cls(name="shop", seed_home=home, config=dict(checked.entries[0].options))
+        thread = run_in_thread(connector)
+        wait_for(partial(_has, home, 2))
+        connector.stop()
+        thread.join(10)
+        server.shutdown()
+    assert {event.content.text for event in events(home)} == {"milk", "bread"}
+    assert {event.id for event in events(home)} == {"shelves:shop:milk/1", "shelves:shop:bread/1"}
+    assert [checkpoints.show(Home(home), "shop", name).value for name in ("milk", "bread")] == [1, 1]

@@ -21,6 +21,7 @@ from typing import Any
 from connectors.base import steps
 from connectors.base.connector import Connector
 from connectors.base.errors import Rejected
+from connectors.base.held import give_up
 from connectors.base.message import ConnectorInfo, Content, Conversation, Message, OutgoingMessage, Receipt, Sender
 from connectors.base.runtime import Settings
 from connectors.base.settings import DeliveryPolicy, Limits
@@ -66,7 +67,7 @@ class FolderConnector(Connector):
         """Every event that was not acknowledged. Those called `held…` are held and released, as one with files is;
         those called `batch…` come all at once."""
         runtime = self._open_runtime()
-        self._release_held(runtime)
+        give_up(runtime.intake, all_of_it=True)
         acked = set(lines(self.platform / "acked"))
         new = [name for name in lines(self.platform / "offered") if name not in acked]
         batch = [name for name in new if name.startswith("batch")]

@@ -327,7 +327,7 @@ def test_every_option_is_in_the_documentation_with_its_default() -> None:
 
 
 def test_an_option_that_is_a_mapping_of_nothing_has_no_default_to_show() -> None:
-    from connectors.base.declaration import describe
+    from connectors.base.optioninfo import describe
     from connectors.commands.types import _default
 
     shown = {info.name: (info.type, _default(info)) for info in describe(AccessOptions)}

@@ -218,7 +218,7 @@ def test_what_nobody_decides_expires_and_may_be_asked_again_under_its_key(home: 
         [request] = waiting(home)
         told = result(home)
         assert told["status"] == "expired"
-        assert folder(home).requests()[0] == []
+        wait_for(lambda: folder(home).requests()[0] == [])
         drop(home, "b", "assign_asked", idempotency_key="k1")
         [other] = waiting(home)
         assert other.id != request.id

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connectors.base import steps
 from connectors.base.errors import Rejected, RetryLater
 from connectors.parts.downloads import Downloads
 from connectors.parts.pool import MAX_STALLED
@@ -280,35 +283,153 @@ def test_a_full_disk_is_waited_for_and_then_said(begin: Begin, server: FileServe
 # ── stop and death ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def running(home: Path, platform: FakePlatform, server: FileServer, **how: Any) -> RunningConnector:
+    options = {"url": platform.url, "files": server.url, **how.pop("options", {})}
+    return RunningConnector(FilingConnector, home, "files", options, **how)
+
+
+def leftovers(home: Path) -> list[Path]:
+    """What lies in staging, and files that no event names: torn ones."""
+    named = {entry.get("path") for found in inbox(home).values() for entry in found["content"]["attachments"]}
+    files = [path for path in (home / "messages/attachments").rglob("*") if path.is_file()]
+    torn = [path for path in files if path.relative_to(home).as_posix() not in named]
+    return torn + list((home / "messages/.staging/files").iterdir())
+
+
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_an_end_while_files_are_fetched_loses_nothing(home: Path, server: FileServer, end: str) -> None:
-    """Acknowledged and held; the next start publishes it with placeholders, which can be fetched."""
+def test_after_an_end_while_files_are_fetched_the_next_start_goes_on(home: Path, server: FileServer, end: str) -> None:
     with FakePlatform() as platform:
-        config = {"url": platform.url, "files": server.url}
         platform.post("hang-a hang-b b", id="with files")
         platform.post("", id="behind it")
-        with RunningConnector(FilingConnector, home, "files", config) as running:
-            running.connected()
-            wait_for(lambda: not platform.waiting and server.asked["hang-a"] and server.asked["hang-b"])
+        platform.post("later-c", id="elsewhere", conversation="C2")
+        with running(home, platform, server) as first:
+            first.connected()
+            wait_for(lambda: not platform.waiting and server.asked["hang-a"] and server.asked["later-c"])
             if end == "stop":
-                running.terminate()
-                assert running.wait() == 0
+                first.terminate()
+                assert first.wait() == 0
             else:
-                running.kill()
+                first.kill()
         assert not inbox(home)
+        assert len(staged(home)) == 3
         server.release()
-        with RunningConnector(FilingConnector, home, "files", config) as running:
-            running.connected()
-            wait_for(lambda: len(inbox(home)) == 2)
-            assert list(inbox(home)) == ["with files", "behind it"]
-            assert all("not fetched" in entry["error"] for entry in published(home, "with files")[:2])
-            fetch = {"action": "fetch", "target_id": "filing:with files"}
-            (home / "messages/outbox/files/f.json").write_text(json.dumps(fetch))
-            (path,) = wait_for(lambda: list((home / "messages/sent/files").glob("*.json")))
-            assert json.loads(path.read_text())["metadata"]["failed"] == []
-            assert all(entry.get("path") for entry in published(home, "with files"))
-            assert len(list((home / "messages/inbox").iterdir())) == 2
-        assert platform.redeliveries.total() == 2
+        server.busy = False
+        with running(home, platform, server) as second:
+            second.connected()
+            wait_for(lambda: len(inbox(home)) == 3)
+            assert list(inbox(home)) == ["with files", "behind it", "elsewhere"]
+            for text in ("with files", "elsewhere"):
+                for entry in published(home, text):
+                    assert (home / entry["path"]).read_bytes() == entry["ref"]["file"].encode()
+            wait_for(lambda: not leftovers(home))
+        assert platform.redeliveries.total() == 3
+
+
+@pytest.mark.parametrize(
+    ("step", "nth"),
+    [
+        (step, nth)
+        for step in steps.INTAKE
+        for nth in range(1, 5 if step in ("intake.staged", "intake.recorded") else 3)
+    ],
+)
+def test_killed_at_every_step_no_event_is_lost_or_comes_twice(
+    home: Path, server: FileServer, step: str, nth: int
+) -> None:
+    """Both are held, which is two steps each, and then published, which is four each."""
+    with FakePlatform() as platform:
+        platform.post("later-a", id="with a file")
+        platform.post("", id="behind it")
+        with running(home, platform, server, kill_at=(step, nth)) as killed:
+            wait_for(lambda: killed.process.poll() is not None or not platform.waiting)
+            server.busy = False
+            assert killed.wait() == -9
+        server.busy = False
+        with running(home, platform, server) as again:
+            again.connected()
+            wait_for(lambda: len(inbox(home)) == 2 and not platform.waiting)
+            wait_for(lambda: not staged(home))
+            with_file, behind = arrived(home)
+            assert ("with a file" in with_file.read_text(), "behind it" in behind.read_text()) == (True, True)
+            assert with_file.stat().st_ctime_ns < behind.stat().st_ctime_ns, "published in this order"
+            assert published(home, "with a file")[0]["path"]
+
+
+def test_several_deaths_while_a_file_comes_leave_one_event_and_no_torn_file(home: Path, server: FileServer) -> None:
+    server.files["hang-a"] = bytes(50_000)
+    with FakePlatform() as platform:
+        platform.post("hang-a", id="one")
+        for number in range(1, 4):
+            with running(home, platform, server) as killed:
+                wait_for(lambda number=number: server.asked["hang-a"] >= number and torn_bytes(home))  # type: ignore[misc]
+                killed.kill()
+        server.release()
+        with running(home, platform, server) as again:
+            again.connected()
+            assert (home / published(home, "one")[0]["path"]).read_bytes() == bytes(50_000)
+            wait_for(lambda: not leftovers(home))
+        assert len(arrived(home)) == 1
+
+
+def torn_bytes(home: Path) -> bool:
+    """Whether half a file is on the disk."""
+    return any(path.stat().st_size for path in (home / "messages/.staging/files").glob(".*.tmp"))
+
+
+def arrived(home: Path) -> list[Path]:
+    return sorted((home / "messages/inbox").glob("*.json"))
+
+
+def test_the_time_in_which_nothing_ran_counts(home: Path, server: FileServer) -> None:
+    with FakePlatform() as platform:
+        platform.post("hang-a", id="long ago")
+        with running(home, platform, server) as killed:
+            wait_for(lambda: not platform.waiting and server.asked["hang-a"])
+            killed.kill()
+        (path,) = staged(home)
+        os.utime(path, (0, time.time() - 31))
+        with running(home, platform, server) as again:
+            again.connected()
+            assert published(home, "long ago")[0]["error"] == "not fetched within 30 s"
+            server.release()
+            (home / "messages/outbox/files/f.json").write_text(
+                json.dumps({"action": "fetch", "target_id": "filing:long ago"})
+            )
+            wait_for(lambda: "path" in published(home, "long ago")[0])
+
+
+def test_of_the_time_limit_an_event_has_what_is_left(begin: Begin, home: Path) -> None:
+    first = begin(limit_s=30)
+    first.accept(event("one", ["hang-a"]))
+    first.close()
+    (path,) = staged(home)
+    os.utime(path, (0, time.time() - 29.5))
+    begin(limit_s=30)
+    assert published(home, "one")[0]["error"].startswith("not fetched within 30 s")
+
+
+def test_a_clock_that_was_set_back_makes_no_event_wait_for_ever(begin: Begin, home: Path) -> None:
+    """The limit counts anew, once: in a loop of crashes it ends as well."""
+    first = begin(limit_s=1)
+    first.accept(event("one", ["hang-a"]))
+    first.close()
+    (path,) = staged(home)
+    os.utime(path, (0, time.time() + 1_000_000))
+    second = begin(limit_s=1)
+    second.close()
+    assert path.stat().st_mtime < time.time() + 1
+    begin(limit_s=1)
+    assert published(home, "one")[0]["error"].startswith("not fetched within 1 s")
+
+
+def test_a_start_after_a_close_goes_on_in_the_same_process(begin: Begin, home: Path, server: FileServer) -> None:
+    downloads = begin()
+    downloads.accept(event("one", ["hang-a"]))
+    wait_for(lambda: server.asked["hang-a"])
+    downloads.close()
+    server.release()
+    downloads.start()
+    assert published(home, "one")[0]["path"]
 
 
 def test_a_close_publishes_what_is_complete_and_holds_the_rest(begin: Begin, home: Path, server: FileServer) -> None:

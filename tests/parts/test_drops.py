@@ -12,7 +12,8 @@ import pytest
 from connectors.base.dropped import MAX_ENTRIES, Drop, read
 from connectors.base.home import Home
 from connectors.parts.access import Approach
-from connectors.parts.drops import FORGET_AFTER_S, Drops
+from connectors.parts.drops import FORGET_AFTER_S, MAX_KNOWN, Drops
+from connectors.parts.pairing import Pairing
 from tests.base.box import Clocks
 from tests.commands.program import answer, connectors, done, on_terminal
 from tests.helpers import wait_for
@@ -154,6 +155,49 @@ def test_what_came_within_the_second_is_written_without_another_drop(tmp_path: P
     wait_for(lambda: saved(tmp_path)[0]["count"] == 200, deadline_s=30)
 
 
+def test_an_event_that_comes_again_is_counted_once_also_after_a_restart(home: Path) -> None:
+    gate = Gate(home, direct="allow")
+    gate.access.admit(direct(event_id="e1"))
+    gate.access.admit(direct(event_id="e1"))
+    gate.access.admit(direct(event_id="e2"))
+    gate = gate.again(direct="allow")
+
+    gate.access.admit(direct(event_id="e2"))
+    gate.access.admit(direct(event_id="e3"))
+    gate.access.admit(direct())
+    gate.access.admit(direct())
+    gate.access.close()
+
+    assert saved(gate.state)[0]["count"] == 5
+
+
+def test_so_many_events_are_known_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
+    some = drops(tmp_path, Clocks())
+    for number in range(MAX_KNOWN + 1):
+        some.count(Drop("C1", "U1", "r"), f"e{number}")
+    some.count(Drop("C1", "U1", "r"), "e0")
+    some.count(Drop("C1", "U1", "r"), f"e{MAX_KNOWN}")
+    some.close()
+
+    assert saved(tmp_path)[0]["count"] == MAX_KNOWN + 2
+    assert len(json.loads((tmp_path / "drops.json").read_text())["known"]) == MAX_KNOWN
+
+
+def test_what_a_stranger_wrote_is_no_drop_to_look_after_once_he_is_paired(home: Path) -> None:
+    gate = Gate(home)
+    gate.access.admit(direct("U1"))
+    gate.access.admit(direct("U2"))
+    gate.access.close()
+    (code,) = [asked.code for asked in gate.access.pairing.read().pending if asked.user_id == "U1"]
+
+    Pairing(gate.state, clock=lambda: gate.clocks.wall).approve(code)  # as another process does
+
+    assert [drop.sender_id for drop in read(Home(home), NAME)] == ["U2"]
+    gate.access.admit(direct("U2"))  # and the connector, which has been running all the time, does not bring it back
+    gate.access.close()
+    assert [(drop.sender_id, drop.count) for drop in read(Home(home), NAME)] == [("U2", 2)]
+
+
 def test_what_does_not_come_again_is_forgotten_after_a_week(tmp_path: Path) -> None:
     clocks = Clocks()
     some = drops(tmp_path, clocks)
@@ -175,6 +219,8 @@ def test_what_does_not_come_again_is_forgotten_after_a_week(tmp_path: Path) -> N
         b'{"drops": [{"conversation_id": "C1", "count": -1e999, "last": 1e400}]}',
         b'{"drops": [{"sender_id": "U1", "count": ' + b"9" * 5000 + b"}]}",
         b"\xff\xfe\x00",
+        b'{"drops": [], "known": 7}',
+        b'{"drops": [], "known": [7, null, "x"]}',
     ],
 )
 def test_a_file_that_is_wrong_stops_neither_connector_nor_status(home: Path, content: bytes) -> None:

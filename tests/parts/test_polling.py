@@ -659,7 +659,9 @@ def test_a_full_inbox_is_no_poll_that_hangs(place: Place) -> None:
     thread.start()
     state(place, "backpressure")
     began = time.monotonic()
-    wait_for(lambda: connector._once.progress_at > began + 0.6, what="the wait for room is three times the limit")
+    wait_for(
+        lambda: connector._turns[0].once.progress_at > began + 0.6, what="the wait for room is three times the limit"
+    )
     assert thread.is_alive()
     other.unlink()
     wait_for(lambda: len(place.events) == 3)

@@ -1,4 +1,7 @@
-"""What `connectors doctor` looks at: this machine, this home. Reads and never writes; every finding has its fix."""
+"""What `connectors doctor` looks at: this machine, this home. Every finding has its fix.
+
+It changes nothing; whether a folder can be written it tries with a file that it deletes at once.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,16 @@ def examine(
     home: Home, *, clock: Callable[[], float] = time.time, checks: Sequence[Check] | None = None
 ) -> list[Finding]:
     """Every finding, the errors first. `checks`: by default all that there are."""
-    from connectors.base.checks import machine, mail, platforms, processes, setup, tree
+    from connectors.base.checks import machine, mail, onboarding, platforms, processes, setup, tree, writable
 
     config = configuration.load(home) if home.config_file.exists() else Config(file=home.config_file)
     if config.usable and home.config_file.exists():
         config, _ = configuration.check_options(config, home)
     look = Look(home, config, clock())
     found: list[Finding] = []
-    every = (*setup.CHECKS, *tree.CHECKS, *machine.CHECKS, *processes.CHECKS, *mail.CHECKS, *platforms.CHECKS)
-    for check in every if checks is None else checks:
+    # The trial of the folders changes when they were changed, so it is the last to look at them.
+    modules = (setup, onboarding, tree, machine, processes, mail, writable, platforms)
+    for check in [check for module in modules for check in module.CHECKS] if checks is None else checks:
         found += _guarded(check, look)
     order = list(Level)
     return sorted(found, key=lambda finding: order.index(finding.level))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shlex
 import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from connectors.base.home import INSTANCE_NAME, Home
 from connectors.base.settings import Config
@@ -25,13 +27,14 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing. `where` is a path or a place in a file; `fix` a command, or what to do."""
+    """One thing. `where` is a path or a place in a file; `fix` a command, or what to do; `facts` are for programs."""
 
     level: Level
     area: str
     what: str
     where: str
     fix: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class Look:
         """The configured ones, disabled and broken ones included."""
         broken = {problem.instance for problem in self.config.problems if problem.instance}
         return sorted({entry.name for entry in self.config.entries} | broken)
+
+    def owner(self) -> int:
+        """The user whom the home belongs to, and who should run the connectors. FileNotFoundError without a home."""
+        return (self.home.state if self.home.state.exists() else self.home.root).stat().st_uid
 
     def folders(self, parent: Path) -> list[Path]:
         """Its folders whose names can be instances'."""
@@ -101,3 +108,11 @@ def names(paths: list[Path], home: Home) -> str:
 def count(number: int, word: str) -> str:
     """`1 file`, `2 files`."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def user_name(uid: int) -> str:
+    """A user's name; the number of one who has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

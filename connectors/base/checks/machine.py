@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from connectors.base.checks import mountinfo
 from connectors.base.checks.finding import Finding, Level, Look, entries, is_folder, shell
 from connectors.base.readers import event_names
 from connectors.base.watch import Watch, remote_file_system
@@ -26,9 +27,7 @@ def disk(look: Look) -> Iterator[Finding]:
     status = os.statvfs(folder)
     free, least = status.f_bavail * status.f_frsize, look.config.limits.min_free_bytes
     where = str(folder)
-    if status.f_flag & os.ST_RDONLY:
-        yield Finding(Level.ERROR, "disk", "the file system is mounted read-only", where, "mount it for writing")
-    elif free < least:
+    if free < least:
         what = f"{free // 1_000_000} MB are free; below {least // 1_000_000} MB (min_free_bytes) receiving pauses"
         yield Finding(Level.ERROR, "disk", what, where, shell("connectors", "prune", "--seed-home", look.home.root))
     elif free < 5 * least:
@@ -75,12 +74,13 @@ def mounts(look: Look) -> Iterator[Finding]:
             yield Finding(Level.WARNING, "mounts", what, str(folder), "move the home to a local disk, if you can")
     if not home.messages.is_dir():
         return
-    device = home.messages.stat().st_dev
+    device, points = home.messages.stat().st_dev, {mount.point for mount in mountinfo.mounts()}
     for name in ("inbox", "outbox", "sent", "failed", "claimed", ".staging", ".sending", ".acked"):
         top = home.messages / name
         for path in (top, *(Path(e.path) for e in entries(top) if is_folder(e) or e.is_symlink())):
-            if path.is_dir() and path.stat().st_dev != device:
-                what = f"{path.relative_to(home.root)} is on another file system than messages/: no file can be moved"
+            # rename(2) "does not work across different mount points, even if the same filesystem is mounted on both".
+            if path.is_dir() and (path.stat().st_dev != device or os.path.realpath(path) in points):
+                what = f"{path.relative_to(home.root)} is on another mount than messages/: no file can be moved"
                 fix = "mount messages/ as a whole, or make it an ordinary folder"
                 yield Finding(Level.ERROR, "mounts", what, str(path), fix)
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from connectors.base.checks.finding import Finding, Level, Look, shell
-from connectors.base.home import FORMAT
+from connectors.base.errors import ConfigError
+from connectors.base.home import FORMAT, Home
+from connectors.base.needs import Need, Needs
 
 #: What must never be committed.
 _PRIVATE = (".env", "state", "logs", "messages/inbox", "messages/sent", "messages/failed")
@@ -21,15 +23,28 @@ def configuration(look: Look) -> Iterator[Finding]:
         fix = shell("connectors", "init", "--seed-home", look.home.root)
         yield Finding(Level.ERROR, "configuration", "there is no connectors.yml", str(file), fix)
         return
+    needs = _needs(look.home)
     for problem in look.config.problems:
         level = Level.ERROR if problem.severity == "error" else Level.WARNING
         place = file.with_name(problem.file)
         where = f"{place}:{problem.line}" if problem.line else str(place)
         who = f"{problem.instance}: " if problem.instance else ""
+        if (need := needs.get(problem.variable or "")) is not None:
+            fix = f"put it into {look.home.env_file}" + (f": {need.help}" if need.help else "")
+            yield Finding(level, "variables", f"{who}✗ {need}", where, fix)
+            continue
         suggestion = f'write "{problem.suggestion}"' if problem.suggestion else f"edit {place.name}"
         yield Finding(level, "configuration", f"{who}{problem.text}", where, suggestion)
     if look.config.usable and not any(entry.enabled for entry in look.config.entries) and not look.config.errors:
         yield Finding(Level.INFO, "configuration", "no connector is enabled", str(file), "connectors add TYPE")
+
+
+def _needs(home: Home) -> dict[str, Need]:
+    """The variables of which the connectors' classes say what they are."""
+    try:
+        return {need.variable: need for need in Needs(home).of_home() if need.description}
+    except ConfigError:
+        return {}  # the file cannot be read, which is a problem of its own
 
 
 def version(look: Look) -> Iterator[Finding]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from connectors.base.checks.finding import Finding, Level, Look, entries, is_folder, names, one_by_one, shell
+from connectors.base.checks.finding import Finding, Level, Look, entries, is_folder, names, one_by_one, shell, user_name
 
 _TREES = ("inbox", "outbox", "sent", "failed", "claimed", "attachments", ".staging", ".sending", ".acked")
 
@@ -61,12 +60,12 @@ def owners(look: Look) -> Iterator[Finding]:
     """Files of another user: after a `sudo`, the most common cause of a queue that is stuck."""
     home = look.home
     try:
-        owner = (home.state if home.state.exists() else home.root).stat().st_uid
+        owner = look.owner()
     except FileNotFoundError:
         return
     if os.geteuid() not in (owner, 0):
-        what = f"this home belongs to {_user(owner)}, and you are {_user(os.geteuid())}"
-        fix = f"sudo -u {_user(owner)} " + shell("connectors", "doctor", "--seed-home", home.root)
+        what = f"this home belongs to {user_name(owner)}, and you are {user_name(os.geteuid())}"
+        fix = f"sudo -u {user_name(owner)} " + shell("connectors", "doctor", "--seed-home", home.root)
         yield Finding(Level.WARNING, "permissions", what, str(home.root), fix)
     shared = look.config.group is not None
     for top in (*(home.messages / name for name in _TREES), home.state, home.logs):
@@ -77,23 +76,9 @@ def owners(look: Look) -> Iterator[Finding]:
                 foreign.setdefault(status.st_uid, []).append(path)
         for uid, paths in foreign.items():
             some = "1 file belongs" if len(paths) == 1 else f"{len(paths)} files belong"
-            what = f"{some} to {_user(uid)}, not to {_user(owner)}: {names(paths, home)}"
-            fix = "sudo " + shell("chown", "-R", _user(owner), top)
+            what = f"{some} to {user_name(uid)}, not to {user_name(owner)}: {names(paths, home)}"
+            fix = "sudo " + shell("chown", "-R", user_name(owner), top)
             yield Finding(Level.ERROR, "permissions", what, str(top), fix)
-
-
-def access(look: Look) -> Iterator[Finding]:
-    """What the user who runs this cannot write, or is no folder."""
-    home = look.home
-    for path in (home.messages, home.inbox, home.failed, home.state, home.logs):
-        if not os.path.lexists(path):
-            continue
-        if not path.is_dir():
-            what = f"{path.name} is needed as a folder and is a file"
-            yield Finding(Level.ERROR, "permissions", what, str(path), shell("mv", path, f"{path}.old"))
-        elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            what = f"{_user(os.geteuid())} cannot write here"
-            yield Finding(Level.ERROR, "permissions", what, str(path), "sudo " + shell("chmod", "u+rwx", path))
 
 
 def _way_in(path: Path, root: Path) -> int:
@@ -129,16 +114,9 @@ def _walk(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 continue
 
 
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
 def all_folders(look: Look) -> Iterator[Finding]:
     """`folders`, not more than a few one by one."""
     return one_by_one(folders(look))
 
 
-CHECKS = (secrets, all_folders, owners, access)
+CHECKS = (secrets, all_folders, owners)
