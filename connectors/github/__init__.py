@@ -1,0 +1,1 @@
+"""GitHub: issues, pull requests and comments of repositories, polled and pushed; comments and actions out."""
