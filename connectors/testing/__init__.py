@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from connectors.testing.contract import ConnectorContract
     from connectors.testing.fake import FakeConnector
+    from connectors.testing.lifecycle import LifecycleContract, assert_lifecycle_conformance
+    from connectors.testing.mocks import MockSource, MockTarget
     from connectors.testing.platform import FakePlatform, Received
     from connectors.testing.process import RunningConnector
+    from connectors.testing.samples import create_lifecycle_event, create_test_context, create_test_event
     from connectors.testing.script import scripted
     from connectors.testing.waiting import wait_for
 
@@ -20,8 +23,15 @@ __all__ = [
     "ConnectorContract",
     "FakeConnector",
     "FakePlatform",
+    "LifecycleContract",
+    "MockSource",
+    "MockTarget",
     "Received",
     "RunningConnector",
+    "assert_lifecycle_conformance",
+    "create_lifecycle_event",
+    "create_test_context",
+    "create_test_event",
     "scripted",
     "wait_for",
 ]
@@ -30,8 +40,15 @@ _MODULES = {
     "ConnectorContract": "contract",
     "FakeConnector": "fake",
     "FakePlatform": "platform",
+    "LifecycleContract": "lifecycle",
+    "MockSource": "mocks",
+    "MockTarget": "mocks",
     "Received": "platform",
     "RunningConnector": "process",
+    "assert_lifecycle_conformance": "lifecycle",
+    "create_lifecycle_event": "samples",
+    "create_test_context": "samples",
+    "create_test_event": "samples",
     "scripted": "script",
     "wait_for": "waiting",
 }

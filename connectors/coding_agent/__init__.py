@@ -1,0 +1,1 @@
+"""The lifecycle of coding agents' sessions, as their hooks tell it."""
