@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.base.errors import AuthError, ConnectorError, Rejected, RetryLater
+from connectors.slack.options import WEB_API
 
 TOKENS = "https://api.slack.com/apps: your app, OAuth & Permissions"
 APP_TOKENS = "https://api.slack.com/apps: your app, Basic Information, App-Level Tokens"
@@ -37,6 +38,15 @@ _LATER = {
     "request_timeout": False,
     "team_added_to_org": False,
     "accesslimited": False,
+}
+#: Statuses of answers without a word of Slack's that waiting does not change (RFC 9110, 15.5 and 15.6).
+_FINAL = {
+    404: "there is no such method at base_url",
+    405: "what is at base_url takes no such request",
+    410: "there is no such method at base_url any more",
+    413: "it is larger than what is on the way to Slack lets through",
+    501: "what is at base_url does not do this",
+    505: "what is at base_url takes no such request",
 }
 #: What to change, for the words that people meet. Everything else is said with Slack's word alone.
 _HINTS = {
@@ -83,6 +93,8 @@ def error_for(
         needed = str(answer.get("needed") or "")
         hint = f"add the scope {needed} to the app and install it again: {TOKENS}"
         return Rejected(f"{said}: the token lacks {needed}", hint=hint)
+    if status in _FINAL and not answer.get("error"):
+        return Rejected(said, hint=f"{_FINAL[status]}; base_url is {WEB_API} for Slack itself")
     if status >= 500 or word in _LATER or not answer.get("error"):
         # "It's possible some aspect of the operation succeeded": the pages of fatal_error and internal_error.
         return RetryLater(said, ambiguous=status >= 500 or _LATER.get(word, True))

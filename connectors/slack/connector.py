@@ -12,8 +12,9 @@ from connectors.base.connector import Connector
 from connectors.base.declaration import Capabilities, Limits
 from connectors.base.errors import ConfigError, Rejected
 from connectors.base.message import OutgoingMessage, Receipt
+from connectors.parts.mrkdwn import TEXT_MAX
+from connectors.parts.unneeded import give_back
 from connectors.slack.options import SlackOptions
-from connectors.slack.rendering import TEXT_MAX
 from connectors.slack.rendering import split as split_for_slack
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class SlackConnector(Connector):
         """Receive until stopped."""
         parts = self._need()
         parts.start()
+        give_back()
         try:
             parts.sockets.run()
         except Rejected as error:  # of apps.connections.open: the app's settings, not an outgoing's fault

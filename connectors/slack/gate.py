@@ -39,6 +39,7 @@ class Gate:
                 sender_name=sender.display_name or (known.users[sender.id].shown if sender.id in known.users else ""),
                 conversation_name=f"#{place}" if place and not incoming.direct else place,
                 why=why,
+                event_id=message.id,
             )
         )
 

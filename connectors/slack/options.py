@@ -6,6 +6,7 @@ from connectors.base.options import option
 from connectors.base.secrets import Secret
 from connectors.parts.access import AccessOptions
 
+WEB_API = "https://slack.com/api/"
 _APPS = "https://api.slack.com/apps"
 
 
@@ -46,4 +47,4 @@ class SlackOptions(AccessOptions):
         1.05, ge=0, description="Seconds between two posts in one conversation; Slack takes about one a second."
     )
     proxy: str | None = option(None, description="An HTTP proxy; default: HTTPS_PROXY and NO_PROXY of the environment.")
-    base_url: str = option("https://slack.com/api/", description="The Web API's address.")
+    base_url: str = option(WEB_API, description="The Web API's address.")

@@ -97,6 +97,7 @@ class Parts:
         self._bookmarks.away()
         for channel in {*self._options.channels, *self._options.allow.conversations} - {ANY}:
             self._bookmarks.follow(channel, f"{time.time():.6f}")
+        self.downloads.start()
         self.sockets.start()
         self._logger.info(
             "%s (%s) in %s (%s)", text(answer.get("user")), me.user_id, text(answer.get("team")), me.team_id
@@ -104,7 +105,6 @@ class Parts:
 
     def start(self) -> None:
         """Begin to receive."""
-        self.downloads.start()
         self.receiver.start()
         if self._options.gap_fill_max_age_s:
             self._gaps.fill()

@@ -15,13 +15,14 @@ from typing import Any
 
 from connectors.base.errors import ConnectorError, Rejected, RetryLater
 from connectors.base.message import OutgoingMessage, Receipt
+from connectors.parts.mrkdwn import plain, render
 from connectors.parts.rates import Rates
 from connectors.slack import lookup
 from connectors.slack.answers import word_of
 from connectors.slack.emoji import emoji_name
 from connectors.slack.incoming import stamp, target_of, text
 from connectors.slack.options import SlackOptions
-from connectors.slack.rendering import blocks_of, plain, render
+from connectors.slack.rendering import blocks_of
 from connectors.slack.uploads import Uploads
 
 #: "chat.postMessage generally allows posting one message per second per channel, while also maintaining a

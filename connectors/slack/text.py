@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from connectors.slack.mrkdwn import escaped, from_mrkdwn, plain_of_attachments, plain_of_blocks
+from connectors.parts.mrkdwn import escaped
+from connectors.slack.mrkdwn import from_mrkdwn, plain_of_attachments, plain_of_blocks
 
 Name = Callable[[str], str]
 

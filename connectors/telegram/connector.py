@@ -13,6 +13,7 @@ from connectors.base.errors import ConfigError, MissingDependency, Rejected, Ret
 from connectors.base.message import Attachment, OutgoingMessage, Receipt
 from connectors.parts.access import Access
 from connectors.parts.downloads import Downloads, FetchFailed
+from connectors.parts.unneeded import HTTPX_PROGRAM, give_back, unneeded
 from connectors.telegram.faults import TOKEN_HINT
 from connectors.telegram.ids import Me
 from connectors.telegram.options import UPLOAD_MAX_BYTES, TelegramOptions
@@ -113,6 +114,7 @@ class TelegramConnector(Connector):
         note = self._privacy_note()
         if note is not None:
             self.report_state("connected", note)
+        give_back()
         if self._options.mode == "webhook":
             from connectors.telegram.webhook import Webhook
 
@@ -162,7 +164,8 @@ class TelegramConnector(Connector):
 
     def _open_client(self) -> Client:
         try:
-            from connectors.telegram.client import Client
+            with unneeded(HTTPX_PROGRAM):
+                from connectors.telegram.client import Client
         except ImportError as error:
             raise MissingDependency("the type telegram needs python-telegram-bot", install=_INSTALL) from error
         return Client(self._options, self.logger)

@@ -12,6 +12,11 @@ from typing import Any
 
 from connectors.base.errors import AuthError, ConnectorError, Rejected, RetryLater
 
+#: The server knows no such method, or form of request, and will not by waiting (RFC 9110, 15.5 and 15.6).
+_UNKNOWN = frozenset({404, 405, 410, 501, 505})
+#: A gateway lost the server behind it, which may have done it; 520 and 524 are Cloudflare's
+#: (https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/).
+_LOST = frozenset({502, 504, 520, 524})
 TOKEN_HINT = "set TELEGRAM_BOT_TOKEN to the token that @BotFather shows for this bot (/mybots, API Token)"  # noqa: S105
 
 
@@ -54,8 +59,8 @@ def fault_of(
     text = description or f"HTTP {status}"
     if status == 401 or (status == 404 and not known):
         return AuthError(f"Telegram refused the token: {text}", hint=TOKEN_HINT)
-    if status == 404:
-        return Rejected(f"{method}: {text}", hint="the Bot API server at base_url does not know this method: update it")
+    if status in _UNKNOWN:
+        return Rejected(f"{method}: {text}", hint="the Bot API server at base_url does not know this: update it")
     if status == 409:
         return Conflict(text, webhook="webhook" in text.lower())
     if parameters.get("migrate_to_chat_id"):
@@ -63,8 +68,10 @@ def fault_of(
     if status == 429 or parameters.get("retry_after"):
         wait_s = parameters.get("retry_after")
         return RetryLater(text, after_s=float(wait_s) if isinstance(wait_s, int | float) else None)
-    if status in (502, 504):  # a gateway that lost the server behind it: the server may have done it
+    if status in _LOST:
         return RetryLater(f"{method}: {text}", ambiguous=True)
+    if 300 <= status < 400:
+        return RetryLater(f"{method}: {text}: base_url, or a proxy on the way, leads elsewhere")
     if is_transient(status):
         return RetryLater(f"{method}: {text}")
     return _rejected(method, status, text)
@@ -72,7 +79,7 @@ def fault_of(
 
 def is_transient(status: int) -> bool:
     """Whether the same request may succeed later."""
-    return status >= 500 or status in (408, 425, 429)
+    return (status >= 500 and status not in _UNKNOWN) or status in (408, 425, 429)
 
 
 def _rejected(method: str, status: int, text: str) -> Rejected:

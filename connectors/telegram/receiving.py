@@ -144,6 +144,7 @@ def approach_of(message: Message) -> Approach:
         sender_name=_shown(message.sender.username, message.sender.display_name),
         conversation_name=message.conversation.name,
         why="" if direct else why,
+        event_id=message.id,
     )
 
 

@@ -72,6 +72,14 @@ class ContractBasis:
         """
         self._ask(platform, "fail_next")(kind)
 
+    def take_down(self, platform: Any) -> None:
+        """Let nobody reach the platform, until `bring_back`."""
+        self._ask(platform, "stop")()
+
+    def bring_back(self, platform: Any) -> None:
+        """The platform is there again, at the same address."""
+        self._ask(platform, "start")()
+
     @property
     def idempotent(self) -> bool:
         """Whether a repeated send is exactly once."""

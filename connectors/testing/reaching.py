@@ -7,6 +7,7 @@ import pytest
 from connectors.base.errors import Exit
 from connectors.base.home import Home
 from connectors.testing.basis import ContractBasis
+from connectors.testing.process import RunningConnector
 from connectors.testing.waiting import wait_for
 
 _OUTGOING = {"conversation_id": "C1", "text": "to the platform", "id": "o1"}
@@ -25,6 +26,22 @@ class Reaching(ContractBasis):
             self.instance,
         )
         wait_for(lambda: self.acknowledged(live, event))
+
+    def test_a_platform_that_is_down_at_the_start_is_waited_for(self, home: Home, live: object) -> None:
+        """connect() raises RetryLater, and can be called again after disconnect()."""
+        self.take_down(live)
+        running = self.start(home, live)
+        wait_for(lambda: self._has_tried(running))
+        self.bring_back(live)
+        running.connected(deadline_s=40)
+        self.incoming(live, "is anybody there?")
+        wait_for(lambda: self.events(home))
+
+    @staticmethod
+    def _has_tried(running: RunningConnector) -> bool:
+        if (code := running.process.poll()) is not None:
+            raise AssertionError(f"ended with {code} instead of waiting:\n{running.output}")
+        return running.status.get("state") not in (None, "connecting")
 
     def test_a_redelivery_has_the_same_id_and_gives_no_second_file(self, home: Home, live: object) -> None:
         running = self.start(home, live).connected()

@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from connectors.base import dropped
+from connectors.base.home import Home
 from connectors.slack.bookmarks import Bookmarks
 from connectors.testing.slack import FakeSlack
 from connectors.testing.waiting import wait_for
-from tests.slack.live import Live
+from tests.slack.live import NAME, Live
 
 
 def test_the_first_start_ever_reads_no_history(fake: FakeSlack, home: Path) -> None:
@@ -56,6 +58,24 @@ def test_what_was_said_during_an_absence_comes_late_and_once(fake: FakeSlack, ho
         fake.post("C1", "U1", "the end")
         live.event(lambda event: event.content.text == "the end")
         assert len(live.texts()) == 9
+
+
+def test_what_is_not_let_in_is_counted_once_though_gap_fill_and_delivery_both_bring_it(
+    fake: FakeSlack, home: Path
+) -> None:
+    with Live(fake, home, groups="mention") as live:
+        fake.post("C1", "U1", "to somebody else")
+        live.settled()
+    fake.post("C1", "U1", "to nobody")  # is delivered again and again until it is acknowledged
+    with Live(fake, home, groups="mention") as live:
+        live.settled()
+        wait_for(lambda: fake.calls("conversations.history"))
+        fake.post("C1", "U1", f"{fake.mention} the end")
+        live.event()
+        wait_for(lambda: live.connector.checkpoint("slack:C1")["gap"] is None)
+
+    (drop,) = dropped.read(Home(home), NAME)
+    assert (drop.reason, drop.count) == ("not addressed to this account", 2)
 
 
 def test_it_is_marked_late(fake: FakeSlack, home: Path) -> None:

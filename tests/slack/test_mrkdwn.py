@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.slack.mrkdwn import from_mrkdwn, plain_of_attachments, plain_of_blocks, to_mrkdwn
+from connectors.parts.mrkdwn import to_mrkdwn
+from connectors.slack.mrkdwn import from_mrkdwn, plain_of_attachments, plain_of_blocks
 
 ZW = "\u200b"
 NAMES = {"U1": "alice", "C2": "general"}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.base.errors import AuthError
+from connectors.base.errors import AuthError, ConfigError, Rejected, RetryLater
 from connectors.base.message import OutgoingMessage
+from connectors.slack.answers import error_for
 from connectors.testing.slack import FakeSlack
 from connectors.testing.waiting import wait_for
 from tests.slack.live import Live
@@ -280,3 +281,27 @@ def test_what_slack_does_not_take_as_markdown_goes_as_plain_text(live: Live) -> 
     assert live.fake.said("C1") == ["**bold** &amp; more"]
     live.fake.fail_next("reject", "chat.postMessage", error="msg_too_long")
     assert "msg_too_long" in live.refused(conversation_id="C1", text="as it is", format="native").reason
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 413, 501, 505])
+def test_what_waiting_does_not_change_is_refused_at_once_with_what_to_do(status: int) -> None:
+    error = error_for("chat.postMessage", {}, status)
+    assert isinstance(error, Rejected)
+    assert str(error) == f"chat.postMessage: HTTP {status}"
+    assert "base_url" in error.hint
+
+
+@pytest.mark.parametrize(("status", "ambiguous"), [(500, True), (502, True), (503, True), (403, True), (429, False)])
+def test_what_may_pass_is_tried_again(status: int, ambiguous: bool) -> None:
+    error = error_for("chat.postMessage", {}, status)
+    assert isinstance(error, RetryLater)
+    assert error.ambiguous is ambiguous
+
+
+def test_an_address_where_no_web_api_is_is_the_configurations_fault(fake: FakeSlack, home: Path) -> None:
+    live = Live(fake, home, base_url=f"{fake.url}/nowhere/")
+    with pytest.raises(ConfigError, match="auth.test: HTTP 404") as raised:
+        live.connector.connect()
+    live.connector.disconnect()
+    live.connector.close()
+    assert "base_url is https://slack.com/api/" in raised.value.hint

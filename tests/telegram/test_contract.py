@@ -65,6 +65,12 @@ class TestTelegramConnector(ConnectorContract):
     def fail_next(self, platform: Any, kind: str) -> None:
         platform.fake.fail_next(kind, "sendMessage")
 
+    def take_down(self, platform: Any) -> None:
+        platform.fake.stop()
+
+    def bring_back(self, platform: Any) -> None:
+        platform.fake.start()
+
     def drop(self, home: Home, name: str, content: bytes | Mapping[str, Any]) -> Path:
         if self.reached and not isinstance(content, bytes) and content.get("conversation_id") in _CHATS:
             content = {**content, "conversation_id": str(_CHATS[content["conversation_id"]])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -40,6 +41,21 @@ def test_the_offset_survives_a_restart(fake: FakeTelegram, bot: MakeBot) -> None
     one.run()
     calls = one.wait(lambda: fake.calls("getUpdates")[before:])
     assert int(calls[0].params["offset"]) == (posted.update_id or 0) + 1
+
+
+def test_who_waits_for_a_token_says_who_has_it(fake: FakeTelegram, bot: MakeBot) -> None:
+    holder, waiting = bot(), bot()
+    process = holder.start()
+    thread = threading.Thread(target=waiting.run)  # waits until it is connected
+    thread.start()
+    waiting.wait(lambda: waiting.status.get("state") == "waiting")
+    note = waiting.status["note"]
+    process.terminate()
+    thread.join(20)
+
+    assert f"this telegram token is in use by process {process.pid}" in note
+    assert waiting.status["state"] == "connected"
+    assert "note" not in waiting.status or waiting.status["note"] is None
 
 
 def test_another_bots_token_begins_anew(fake: FakeTelegram, bot: MakeBot) -> None:

@@ -152,3 +152,13 @@ def test_the_readme_names_every_option() -> None:
     text = (Path(connectors.telegram.__file__).parent / "README.md").read_text()
     missing = [info.name for info in declaration_of(TelegramConnector).options or () if f"`{info.name}`" not in text]
     assert missing == []
+
+
+def test_a_connector_alone_takes_its_token_from_env_without_a_connectors_yml(bot: MakeBot) -> None:
+    one = bot()
+    one.home.config_file.unlink()
+    one.home.env_file.write_text(f"TELEGRAM_BOT_TOKEN={one.options.pop('token')}\n")
+
+    one.run()
+
+    assert one.status["state"] == "connected"

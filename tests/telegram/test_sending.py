@@ -39,8 +39,18 @@ def test_other_formats_go_as_they_are(fake: FakeTelegram, one: Bot, form: str, m
 
 
 def test_native_is_telegrams_own_markdown(fake: FakeTelegram, one: Bot) -> None:
-    one.send(501, "*x*", format="native")
-    assert one.wait(lambda: fake.calls("sendMessage"))[0].params["parse_mode"] == "MarkdownV2"
+    one.sent(501, "*x* ||y||", format="native")
+    (sent,) = fake.sent
+    assert (sent.parse_mode, sent.text, [e["type"] for e in sent.entities]) == (
+        "MarkdownV2",
+        "x y",
+        ["bold", "spoiler"],
+    )
+
+
+def test_native_that_does_not_parse_goes_as_it_stands(fake: FakeTelegram, one: Bot) -> None:
+    one.sent(501, "*x", format="native")
+    assert [(sent.parse_mode, sent.text) for sent in fake.sent] == [(None, "*x")]
 
 
 def test_markup_that_telegram_cannot_parse_goes_as_plain_text_once(fake: FakeTelegram, one: Bot) -> None:
@@ -223,6 +233,20 @@ def test_typing_is_shown_and_its_flood_control_costs_nothing(fake: FakeTelegram,
 def test_only_what_may_have_arrived_is_ambiguous(fake: FakeTelegram, one: Bot, kind: Any, ambiguous: bool) -> None:
     code = 500 if kind == "reject" else None
     fake.fail_next(kind, "sendMessage", code=code, description=None if code is None else "Internal Server Error")
+    receipt = one.sent(501, "x")
+    assert (receipt.attempts, receipt.ambiguous) == (2, ambiguous)
+
+
+@pytest.mark.parametrize("code", [404, 405, 410, 501, 505])
+def test_what_the_server_does_not_know_is_a_dead_letter_at_once(fake: FakeTelegram, one: Bot, code: int) -> None:
+    fake.fail_next("reject", "sendMessage", code=code, description="Not Implemented")
+    reason = one.refused(501, "x")
+    assert (reason.attempts, reason.hint) == (1, "the Bot API server at base_url does not know this: update it")
+
+
+@pytest.mark.parametrize(("code", "ambiguous"), [(302, False), (503, False), (504, True), (524, True)])
+def test_what_is_on_the_way_may_let_it_through_later(fake: FakeTelegram, one: Bot, code: int, ambiguous: bool) -> None:
+    fake.fail_next("reject", "sendMessage", code=code, description="no")
     receipt = one.sent(501, "x")
     assert (receipt.attempts, receipt.ambiguous) == (2, ambiguous)
 

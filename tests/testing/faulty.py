@@ -44,6 +44,31 @@ class FragileConnector(FakeConnector):
         self._client.close()
 
 
+class FaintConnector(FakeConnector):
+    """Takes a platform that is not there for a bug."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except RetryLater as error:
+            raise ConnectionError(str(error)) from error
+
+
+class FinishedConnector(FakeConnector):
+    """Once disconnected, it cannot be connected again."""
+
+    finished = False
+
+    def connect(self) -> None:
+        if self.finished:
+            raise RuntimeError("this client is closed")
+        super().connect()
+
+    def disconnect(self) -> None:
+        self.finished = True
+        super().disconnect()
+
+
 class LooseConnector(FakeConnector):
     """Declares its token as a text like any other."""
 
@@ -165,6 +190,14 @@ class TestEager(Contract):
 
 class TestFragile(Contract):
     connector = FragileConnector
+
+
+class TestFaint(Contract):
+    connector = FaintConnector
+
+
+class TestFinished(Contract):
+    connector = FinishedConnector
 
 
 class TestLoose(Contract):

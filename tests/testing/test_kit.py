@@ -31,6 +31,8 @@ NOTICED_BY = {
         "test_nothing_is_acknowledged_that_is_not_durable",
         "test_an_event_survives_a_death_while_it_is_received[intake.staged]",
     ],
+    "TestFaint": ["test_a_platform_that_is_down_at_the_start_is_waited_for"],
+    "TestFinished": ["test_a_platform_that_is_down_at_the_start_is_waited_for"],
     "TestDeaf": ["test_a_stop_is_noticed_at_once"],
     "TestSilent": ["test_a_refusal_is_a_dead_letter"],
     "TestImpatient": [

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.base.errors import AuthError, ConfigError, RetryLater
+from connectors.base.errors import AuthError, ConfigError, Rejected, RetryLater
 from connectors.base.message import OutgoingMessage
 from connectors.parts.posting import Poster, TargetOptions
 from connectors.parts.signatures import verify
@@ -99,6 +99,19 @@ def test_a_wait_that_the_receiver_gives_is_kept() -> None:
 def test_401_is_the_credential_s_fault_where_there_is_one() -> None:
     with Taker((401, {}, b"")) as taker, pytest.raises(AuthError):
         post(taker.url, bearer="old-token")
+
+
+def test_who_knows_the_receiver_s_words_is_asked_first_and_the_status_decides_the_rest() -> None:
+    def explain(status: int, text: str) -> ConfigError | None:
+        return ConfigError(f"{status} {text}") if text == "closed" else None
+
+    with Taker((200, {}, b"closed"), (404, {}, b"gone")) as taker:
+        poster = Poster(TargetOptions(url=taker.url), explain=explain)
+        with pytest.raises(ConfigError, match="200 closed"):
+            poster.send(MESSAGE)
+        with pytest.raises(Rejected):
+            poster.send(MESSAGE)
+        poster.close()
 
 
 def test_no_answer_in_time_is_ambiguous_and_nobody_waits_longer() -> None:

@@ -56,7 +56,7 @@ def post_ephemeral(world: World, args: Args) -> Json:
     content = _content(args)
     ts = world.new_ts()
     channel.ephemeral.append({**content, "ts": ts, "user": args.text("user"), "thread_ts": args.text("thread_ts")})
-    world.changed.notify_all()
+    messages.tell_privately(world, channel, content, args.text("user"))
     return {"message_ts": ts}
 
 

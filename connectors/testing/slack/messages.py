@@ -73,6 +73,12 @@ def publish(world: World, channel: Channel, message: Json, *, mention_first: boo
         world.announce(channel, event)
 
 
+def tell_privately(world: World, channel: Channel, content: Json, user: str) -> None:
+    """Let those know who watch: the bot says something that only one person sees."""
+    name = world.users.get(user, {}).get("name", user)
+    world.tell(channel, {**content, "user": world.bot_user, "ts": ""}, f"only to {name}")
+
+
 def change(world: World, channel: Channel, message: Json, content: Json, *, edited_by: str | None) -> Json:
     """Replace a message's content. `edited_by=None`: an unfurl or the like, which nobody edited."""
     before = shown(message, metadata=False)
@@ -92,7 +98,7 @@ def change(world: World, channel: Channel, message: Json, content: Json, *, edit
         "event_ts": ts,
     }
     world.announce(channel, event)
-    world.tell(channel, message)
+    world.tell(channel, message, "changed" if edited_by is None else "edited")
     return event
 
 
@@ -115,5 +121,5 @@ def remove(world: World, channel: Channel, message: Json) -> Json:
         "event_ts": ts,
     }
     world.announce(channel, event)
-    world.changed.notify_all()
+    world.tell(channel, message, "deleted")
     return event

@@ -48,9 +48,12 @@ def get(world: World, args: Args) -> Json:
 def set_status(world: World, args: Args) -> Json:
     """What people see below a thread while the bot works."""
     channel = find_channel(world, args, name="channel_id")
-    if args.text("thread_ts") not in channel.messages:
+    root, status = channel.messages.get(args.text("thread_ts")), args.text("status")
+    if root is None:
         raise SlackError("invalid_thread_ts")
-    channel.statuses[args.text("thread_ts")] = args.text("status")
+    channel.statuses[args.text("thread_ts")] = status
+    if status:
+        world.tell(channel, root, f"shows “{status}” below", world.bot_user)
     return {}
 
 
@@ -94,7 +97,8 @@ def _announce(world: World, channel: Channel, message: Json, user: str, name: st
     if message.get("user"):
         event["item_user"] = message["user"]
     world.announce(channel, event)
-    world.changed.notify_all()
+    what = f"reacts :{name}: to" if kind == "reaction_added" else f"takes :{name}: back from"
+    world.tell(channel, message, what, user)
 
 
 def _target(world: World, args: Args) -> tuple[Channel, Json]:

@@ -67,7 +67,7 @@ def say(world: World, url: ResponseUrl, body: Json) -> None:
         messages.publish(world, channel, message)
     else:
         channel.ephemeral.append({"text": "", **content, "user": url.user, "ts": world.new_ts()})
-        world.changed.notify_all()
+        messages.tell_privately(world, channel, content, url.user)
 
 
 def _content(body: Json) -> Json:

@@ -89,7 +89,8 @@ class World:
         self.subscriptions: set[str] | None = None
         self.emit: Callable[[Json], Any] = lambda event: None
         self.new_socket_url: Callable[[], str] = lambda: ""
-        self.watchers: list[Callable[[str, Json], None]] = []
+        #: each is told of what happens: channel, message, what ("" for a new message), and who did it beside its author
+        self.watchers: list[Callable[[str, Json, str, str], None]] = []
         self._last_ts = 0
         self._numbers = 0
         self._furnish()
@@ -193,10 +194,10 @@ class World:
         self.tell(channel, message)
         return message
 
-    def tell(self, channel: Channel, message: Json) -> None:
-        """Let those know who watch: a message is new, or has changed."""
+    def tell(self, channel: Channel, message: Json, what: str = "", user: str = "") -> None:
+        """Let those know who watch: a message is new, has changed, or `user` did something to it."""
         for watch in self.watchers:
-            watch(channel.id, message)
+            watch(channel.id, message, what, user)
         self.changed.notify_all()
 
     def count_replies(self, channel: Channel, root: Json) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,9 @@ if TYPE_CHECKING:
 
 def introduction(fake: FakeTelegram) -> str:
     """What somebody needs to connect to it."""
+    port = fake.url.rpartition(":")[2]
     return f"""\
 A fake Telegram listens on {fake.url}; nothing leaves this machine.
-
-base_url       {fake.base_url}
-base_file_url  {fake.base_file_url}
-token          {fake.token}
 
 connectors.yml:
 
@@ -34,14 +32,15 @@ connectors:
   - name: telegram-fake
     type: telegram
     base_url: {fake.base_url}
-    base_file_url: {fake.base_file_url}
-    token: ${{TELEGRAM_BOT_TOKEN}}
-    direct: open
     allow: {{conversations: ["*"]}}
 
 .env:
 
 TELEGRAM_BOT_TOKEN={fake.token}
+
+Start it with --port {port} next time, and what you have pasted stays valid.
+A private message is answered by a code at first: `connectors pair approve CODE`
+lets its sender in.
 
 Type something: Ada says it to the bot, @{fake.bot.username}. /help lists what else there is.
 """
@@ -79,6 +78,8 @@ def watch(fake: FakeTelegram, screen: Screen) -> None:
 #: The same at every start, so that what was pasted once stays valid.
 TOKEN = "7000000001:AA-demo-demo-demo-demo-demo-demo-dem"  # noqa: S105 - it opens nothing
 
+_FIRST_PLAYED = 1_700_000_000  # keeps messages' numbers far below 2**31
+
 
 def main(argv: list[str] | None = None) -> int:
     """The program."""
@@ -93,7 +94,9 @@ def main(argv: list[str] | None = None) -> int:
         from connectors.testing.telegram.fake import FakeTelegram
         from connectors.testing.telegram.screen import Screen
 
-        with FakeTelegram(options.port, token=TOKEN, privacy=not options.all) as fake:
+        # A connector knows the numbers of the last time: these are higher.
+        past = int(time.time()) - _FIRST_PLAYED
+        with FakeTelegram(options.port, token=TOKEN, privacy=not options.all, past=past) as fake:
             screen = Screen(fake)
             watch(fake, screen)
             say(introduction(fake))

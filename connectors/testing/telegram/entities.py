@@ -60,5 +60,36 @@ def in_order(entities: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(entities, key=lambda e: (e["offset"], -e["length"]))
 
 
+def outside_of_code(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In order, without what is inside of code: pre and code contain nothing."""
+    given = list(found)
+    closed = [e for e in given if e["type"] in ("code", "pre")]
+    return in_order(e for e in given if not any(e is not c and _inside(e, c) for c in closed))
+
+
+def link(entity: dict[str, Any], url: str) -> dict[str, Any]:
+    """A text_link, a text_mention for tg://user?id=…, or nothing when the address is none."""
+    place = {"offset": entity["offset"], "length": entity["length"]}
+    user = re.fullmatch(r"tg:(?://)?user/?\?id=(\d+)", url)
+    if user:
+        return {**place, "type": "text_mention", "user": {"id": int(user[1]), "is_bot": False, "first_name": ""}}
+    if re.match(r"(?:https?|tg|ton|mailto|tel):\S+", url):
+        return {**place, "type": "text_link", "url": _with_path(url)}
+    if re.fullmatch(r"[\w-]+(?:\.[\w-]+)+(?:[/?#]\S*)?", url):
+        return {**place, "type": "text_link", "url": _with_path(f"http://{url}")}
+    return {}
+
+
+def _with_path(url: str) -> str:
+    """The platform writes an address without a path with a slash at its end."""
+    return url + "/" if re.fullmatch(r"https?://[^/?#]+", url) else url
+
+
+def _inside(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
+    start, end = outer["offset"], outer["offset"] + outer["length"]
+    within = bool(start <= inner["offset"] and inner["offset"] + inner["length"] <= end)
+    return within and not (inner["type"] == "pre" and outer["type"] == "code")
+
+
 #: Nothing else is found inside of these.
 _CLOSED = frozenset({"code", "pre", "text_link", "text_mention", "mention", "url", "email", "bot_command", "hashtag"})

@@ -23,7 +23,8 @@ class FakeTelegram(Happenings):
 
     `token`: by default another one for each fake, since a machine runs one connector a token. `privacy`: the bot has
     privacy mode on, as new bots do. `keep_s`: how long unfetched updates are kept. `enforce_rates`: one message a
-    second in a chat and 20 a minute in a group, really refused beyond that.
+    second in a chat and 20 a minute in a group, really refused beyond that. `past`: so many updates and messages there
+    were before, for a fake that goes on in the place of another.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class FakeTelegram(Happenings):
         enforce_rates: bool = False,
         retry_after_s: int = 1,
         clock: Callable[[], float] = time.time,
+        past: int = 0,
     ) -> None:
         token = token or f"{BOT_ID}:AA{secrets.token_hex(16)}x"
         bot = User(int(token.partition(":")[0]), name, username=username, is_bot=True)
-        super().__init__(World(bot, privacy=privacy, clock=clock, keep_s=keep_s))
+        super().__init__(World(bot, privacy=privacy, clock=clock, keep_s=keep_s, past=past))
         self.token = token
         self.retry_after_s = retry_after_s
         self._failures = Failures()

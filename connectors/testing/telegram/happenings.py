@@ -64,7 +64,7 @@ class Happenings(People):
             known = [button["callback_data"] for row in rows for button in row if button.get("callback_data")]
             if not known or data not in (None, *known):
                 raise ValueError(f"the message has no button {data!r}: {known}")
-            query_id = str(self.world.number("callback", 4_380_000_000_000_001))
+            query_id = str(self.world.number("callback"))
             query = {
                 "id": query_id,
                 "from": self._user(user).json(),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
 
-from connectors.testing.telegram.entities import in_order, units
+from connectors.testing.telegram.entities import link, outside_of_code, units
 from connectors.testing.telegram.errors import ApiError, bad
 
 _TAGS = {
@@ -148,37 +148,12 @@ def parse(source: str) -> tuple[str, list[dict[str, Any]]]:
     """The text without the tags, and the entities that they make."""
     parser = _Parser(source)
     parser.run()
-    closed = [e for e in parser.found if e["type"] in ("code", "pre")]
-    kept = [e for e in parser.found if not any(e is not c and _inside(e, c) for c in closed)]
+    kept = outside_of_code(parser.found)
     for one in kept:
         if one["type"] == "code":
             one.pop("language", None)
-    return "".join(parser.pieces), in_order(kept)
-
-
-def link(entity: dict[str, Any], url: str) -> dict[str, Any]:
-    """A text_link, a text_mention for tg://user?id=…, or nothing when the address is none."""
-    place = {"offset": entity["offset"], "length": entity["length"]}
-    user = re.fullmatch(r"tg://user\?id=(\d+)", url)
-    if user:
-        return {**place, "type": "text_mention", "user": {"id": int(user[1]), "is_bot": False, "first_name": ""}}
-    if re.match(r"(?:https?|tg|ton|mailto|tel):\S+", url):
-        return {**place, "type": "text_link", "url": _with_path(url)}
-    if re.fullmatch(r"[\w-]+(?:\.[\w-]+)+(?:[/?#]\S*)?", url):
-        return {**place, "type": "text_link", "url": _with_path(f"http://{url}")}
-    return {}
-
-
-def _with_path(url: str) -> str:
-    """The platform writes an address without a path with a slash at its end."""
-    return url + "/" if re.fullmatch(r"https?://[^/?#]+", url) else url
+    return "".join(parser.pieces), kept
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return bool(one["offset"] == other["offset"] and one["length"] == other["length"])
-
-
-def _inside(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
-    start, end = outer["offset"], outer["offset"] + outer["length"]
-    within = bool(start <= inner["offset"] and inner["offset"] + inner["length"] <= end)
-    return within and not (inner["type"] == "pre" and outer["type"] == "code")

@@ -18,7 +18,7 @@ HELP = """\
 /as NAME       be somebody else (a new person, or one that was there before)
 /file PATH     send a file; pictures go as photos
 /press TEXT    press the button with this text or data below the bot's newest message
-/react EMOJI   react to the bot's newest message
+/react EMOJI   react to the bot's newest message; without one, take it back
 /reply TEXT    answer the bot's newest message
 /edit TEXT     change what you wrote last
 /quit          end

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.testing.telegram.entities import detect, units
-from connectors.testing.telegram.errors import ApiError, bad
-from connectors.testing.telegram.htmltext import parse
+from connectors.testing.telegram.errors import bad
+from connectors.testing.telegram.htmltext import parse as parse_html
+from connectors.testing.telegram.markdowntext import parse as parse_markdown
+from connectors.testing.telegram.markdowntext import parse_old
 from connectors.testing.telegram.params import Params
 
 MAX_TEXT_UNITS = 4096
@@ -21,6 +23,7 @@ MAX_CAPTION_UNITS = 1024
 MAX_SOURCE_BYTES = 1 << 15
 #: more are left out
 MAX_ENTITIES = 100
+_PARSERS = {"html": parse_html, "markdownv2": parse_markdown, "markdown": parse_old}
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f]")
 
 
@@ -72,12 +75,8 @@ def formatted(params: Params, name: str, entities: str) -> Formatted:
     if not raw or mode in ("", "none"):
         given = list(params.decoded(entities, "entities") or [])
         text = raw
-    elif mode == "html":
-        text, given = parse(raw)
-    elif mode in ("markdown", "markdownv2"):
-        raise ApiError(
-            501, f"Not Implemented: the fake does not parse {params.text('parse_mode')}; use HTML or entities"
-        )
+    elif mode in _PARSERS:
+        text, given = _PARSERS[mode](raw)
     else:
         raise bad("unsupported parse_mode")
     text, given = trimmed(_CONTROLS.sub(" ", text.replace("\r", "")), given[:MAX_ENTITIES])

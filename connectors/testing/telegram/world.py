@@ -24,14 +24,21 @@ class World:
     """The state of one fake platform with one bot."""
 
     def __init__(
-        self, bot: User, *, privacy: bool, clock: Callable[[], float] = time.time, keep_s: float = KEPT_S
+        self,
+        bot: User,
+        *,
+        privacy: bool,
+        clock: Callable[[], float] = time.time,
+        keep_s: float = KEPT_S,
+        past: int = 0,
     ) -> None:
+        """`past`: so many updates and messages there were before."""
         self.lock = threading.RLock()
         self.bot = bot
         self.privacy = privacy
         self.can_join_groups = True
         self.clock = clock
-        self.updates = Updates(clock, keep_s=keep_s, first_id=100_001)
+        self.updates = Updates(clock, keep_s=keep_s, first_id=100_001 + past)
         self.users: dict[int, User] = {bot.id: bot}
         self.chats: dict[int, Chat] = {}
         self.files: dict[str, StoredFile] = {}
@@ -49,9 +56,9 @@ class World:
         self.logged_out = False
         self.webhook: dict[str, Any] = {}
         self.changed: Callable[[], None] = lambda: None
-        self._numbers: dict[str, int] = {}
+        self._numbers = {"callback": 4_380_000_000_000_000 + past}
         #: private chats and basic groups number their messages together, as the bot's own account does
-        self._message_id = 0
+        self._message_id = past
 
     def number(self, what: str, first: int = 1) -> int:
         """The next number of a series."""

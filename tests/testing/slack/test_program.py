@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from slack_sdk import WebClient
 
 from connectors.base.config import check_options, load
 from connectors.testing.slack import FakeSlack
-from connectors.testing.slack.__main__ import Person
+from connectors.testing.slack.screen import Screen, shown
 from connectors.testing.waiting import wait_for
 from tests.testing.slack.conftest import App
 
@@ -135,15 +134,18 @@ def test_the_demo_begins_when_the_bot_is_there() -> None:
 
 
 def test_what_is_typed_is_done_where_and_by_whom_it_says(fake: FakeSlack, app: App, web: WebClient) -> None:
-    out = io.StringIO()
-    person = Person(fake, lambda text: print(text, file=out))
+    screen = Screen(fake)
 
-    for line in ("/in general", "/as U2", "@fakebot hello", "/react eyes"):
-        assert person.type(line)
+    for line in ("/in general", "/as U2", "@fakebot hello"):
+        assert screen.typed(f"{line}\n").strip() in (
+            "",
+            "you are alice, in #general (C1)",
+            "you are bob, in #general (C1)",
+        )
+    assert screen.typed("/react eyes") == "  there is no such message here"
     web.chat_postMessage(channel="C1", text="yes?")
-    for line in ("/react wave", "/thread", "in a thread", "/ask why", "/press yes", "/in nowhere"):
-        assert person.type(line)
-    assert not person.type("/quit")
+    for line in ("/react wave", "/react eyes", "/unreact eyes", "/thread", "in a thread", "/ask why", "/press yes"):
+        assert "there is no" not in screen.typed(line)
 
     mention, answer, reply = fake.messages("C1")
     assert (mention["text"], mention["user"]) == ("<@UBOT> hello", "U2")
@@ -154,8 +156,66 @@ def test_what_is_typed_is_done_where_and_by_whom_it_says(fake: FakeSlack, app: A
         "interactive",
         "slash_commands",
     ]
-    assert out.getvalue().splitlines()[0].strip() == "there is no such message here"
-    assert "no channel nowhere" in out.getvalue()
+    assert "no channel nowhere" in screen.typed("/in nowhere")
+    assert "nobody is called U9" in screen.typed("/as U9")
+    assert "No such file" in screen.typed("/file /nonsense")
+    assert screen.typed("/in random") == "  you are bob, in #random (C2)"
+    assert screen.typed("hello") == "  (the bot is not in this channel)"
+
+
+def test_a_file_an_edit_and_a_deletion_can_be_typed(fake: FakeSlack, app: App, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"milk")
+    screen = Screen(fake)
+
+    for line in (f"/file {tmp_path}/a.txt to buy", "hullo", "/edit hello", "oops", "/delete"):
+        assert screen.typed(line) == ""
+
+    shared, edited = fake.messages("D1")
+    assert (shared["text"], shared["files"][0]["name"]) == ("to buy", "a.txt")
+    assert (edited["text"], edited["edited"]["user"]) == ("hello", "U1")
+    wait_for(lambda: not fake.unacknowledged)
+    told = [request.payload["event"].get("subtype", "") for request in app.requests]
+    assert told == ["file_share", "", "message_changed", "", "message_deleted"]
+
+
+def test_all_that_the_bot_does_is_shown(fake: FakeSlack, web: WebClient) -> None:
+    lines: list[str] = []
+    fake.world.watchers.append(lambda *happened: lines.append(shown(fake, *happened)))
+    theirs = fake.post("C1", "U1", "what do you think of this long question, which goes on and on?")
+    button = {"type": "button", "action_id": "yes", "text": {"type": "plain_text", "text": "Yes"}}
+    ts = web.chat_postMessage(channel="C1", text="well", blocks=[{"type": "actions", "elements": [button]}])["ts"]
+    web.reactions_add(channel="C1", timestamp=theirs, name="eyes")
+    web.reactions_remove(channel="C1", timestamp=theirs, name="eyes")
+    web.chat_update(channel="C1", ts=str(ts), text="good")
+    web.chat_postMessage(channel="C1", text="more", thread_ts=theirs)
+    web.chat_postEphemeral(channel="C1", user="U2", text="psst")
+    web.assistant_threads_setStatus(channel_id="C1", thread_ts=theirs, status="is thinking")
+    web.chat_delete(channel="C1", ts=str(ts))
+
+    assert lines == [
+        "[general] alice: what do you think of this long question, which goes on and on?",
+        "[general] fakebot: well [yes]",
+        "[general] fakebot reacts :eyes: to “what do you think of this long question…”",
+        "[general] fakebot takes :eyes: back from “what do you think of this long question…”",
+        "[general] fakebot (edited): good",
+        "[general] fakebot (in a thread): more",
+        "[general] fakebot (only to bob): psst",
+        "[general] fakebot shows “is thinking” below “what do you think of this long question…”",
+        "[general] fakebot (deleted): good",
+    ]
+
+
+def test_what_was_pasted_stays_valid_over_a_restart_on_the_same_port() -> None:
+    one = Program()
+    one.type("/quit")
+    one.process.communicate(timeout=20)
+    (port,) = re.findall(r"--port (\d+)", one.introduction)
+
+    two = Program("--port", port)
+    two.type("/quit")
+    two.process.communicate(timeout=20)
+
+    assert settings(two.introduction) == settings(one.introduction)
 
 
 def test_without_aiohttp_the_command_that_installs_it_is_said() -> None:

@@ -22,8 +22,7 @@ IMPORT = "from connectors.testing.telegram import FakeTelegram"
 def test_the_introduction_can_be_pasted(fake: FakeTelegram) -> None:
     text = introduction(fake)
     entry = yaml.safe_load(text[text.index("connectors:\n") : text.index(".env:")])["connectors"][0]
-    assert (entry["type"], entry["base_url"], entry["base_file_url"]) == ("telegram", fake.base_url, fake.base_file_url)
-    assert entry["token"] == "${TELEGRAM_BOT_TOKEN}"
+    assert (entry["type"], entry["base_url"]) == ("telegram", fake.base_url)
     assert f"\nTELEGRAM_BOT_TOKEN={fake.token}\n" in text
 
 
@@ -82,11 +81,11 @@ def test_the_program_serves_and_ends() -> None:
         assert program.stdout is not None
         head = {}
         for line in program.stdout:
-            name, _, value = line.strip().partition(" ")
-            head[name] = value.strip()
+            name, _, value = line.strip().replace("=", ": ").partition(": ")
+            head[name] = value
             if line.startswith("Type something"):
                 break
-        api = f"{head['base_url']}{head['token']}"
+        api = f"{head['base_url']}{head['TELEGRAM_BOT_TOKEN']}"
         program.stdin.write("hello\n")
         program.stdin.flush()
         [update] = httpx.get(f"{api}/getUpdates", params={"timeout": 10}, timeout=20).json()["result"]
@@ -96,6 +95,21 @@ def test_the_program_serves_and_ends() -> None:
         program.stdin.close()
         program.send_signal(signal.SIGTERM)
         assert program.wait(10) == 0
+
+
+def test_what_goes_on_in_the_place_of_another_has_higher_numbers() -> None:
+    with FakeTelegram() as fake:
+        before = Screen(fake)
+        before.typed("hello")
+    with FakeTelegram(past=1000) as fake:
+        after = Screen(fake)
+        after.typed("hello")
+
+    assert before.last is not None
+    assert after.last is not None
+    assert (after.person.id, after.chat.id) == (before.person.id, before.chat.id)
+    assert after.last.message_id > before.last.message_id
+    assert (after.last.update_id or 0) > (before.last.update_id or 0)
 
 
 @pytest.mark.parametrize("program", [["-m", "connectors.testing.telegram"], ["-c", IMPORT]])
