@@ -31,7 +31,7 @@ def unneeded(*names: str) -> Iterator[None]:
 
 
 def give_back() -> None:
-    """Return to the system what imports and the first requests have used and freed: 0.4 MB after slack_sdk's.
+    """Return to the system what imports and the first requests have used and freed: 0.2 to 0.4 MB.
 
     malloc_trim(3), of glibc; where there is none, nothing happens.
     """

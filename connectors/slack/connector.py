@@ -12,15 +12,15 @@ from connectors.base.connector import Connector
 from connectors.base.declaration import Capabilities, Limits
 from connectors.base.errors import ConfigError, Rejected
 from connectors.base.message import OutgoingMessage, Receipt
-from connectors.parts.mrkdwn import TEXT_MAX
 from connectors.parts.unneeded import give_back
 from connectors.slack.options import SlackOptions
-from connectors.slack.rendering import split as split_for_slack
 
 if TYPE_CHECKING:
     from connectors.base.checks.finding import Finding
     from connectors.slack.parts import Parts
 
+#: As `connectors.parts.mrkdwn` has it, which is loaded when something goes out.
+_TEXT_MAX = 4000
 _SETUP = """
 1. https://api.slack.com/apps, Create New App, From a manifest: paste connectors/slack/manifest.yml.
 2. Install App: the Bot User OAuth Token (xoxb-…) is SLACK_BOT_TOKEN.
@@ -46,7 +46,7 @@ class SlackConnector(Connector):
         fetch=True,
         idempotent_send=True,
     )
-    limits = Limits(text_max=TEXT_MAX, attachment_max_bytes=1_000_000_000)
+    limits = Limits(text_max=_TEXT_MAX, attachment_max_bytes=1_000_000_000)
     setup_help = _SETUP
     Options = SlackOptions
     #: One slow conversation delays no other.
@@ -108,7 +108,9 @@ class SlackConnector(Connector):
 
     def split(self, msg: OutgoingMessage) -> list[str]:
         """Parts of at most 4,000 characters as Slack counts them; files apart."""
-        return split_for_slack(msg)
+        from connectors.slack.rendering import split
+
+        return split(msg)
 
     def pace(self, msg: OutgoingMessage) -> float:
         """About one post a second in each conversation."""

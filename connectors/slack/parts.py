@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,14 +22,13 @@ from connectors.slack.handshake import open_socket
 from connectors.slack.incoming import Me, mapping, text
 from connectors.slack.names import Names
 from connectors.slack.receiving import Receiver, Sinks
-from connectors.slack.sending import Sending
 from connectors.slack.session import Listener, Session
 from connectors.slack.sockets import Hooks, Sockets
-from connectors.slack.uploads import Uploads
 
 if TYPE_CHECKING:
     from connectors.slack.connector import SlackConnector
     from connectors.slack.options import SlackOptions
+    from connectors.slack.sending import Sending
 
 _JOIN_S = 2.0
 
@@ -57,7 +57,6 @@ class Parts:
             proxy=options.proxy,
             timeout_s=options.timeout_s,
         )
-        self._uploads = Uploads(self._bot.call, self._files, connector.state_dir)
         self.downloads = Downloads(
             connector, self._files.fetch, max_bytes=options.download_max_bytes, timeout_s=options.download_timeout_s
         )
@@ -80,7 +79,8 @@ class Parts:
             logger=self._logger,
         )
         self.sockets = Sockets(self._hooks(), ping_s=options.ping_s)
-        self.sending: Sending
+        self._sending: Sending | None = None
+        self._sending_lock = threading.Lock()
 
     def connect(self) -> None:
         """Who am I, and a socket. Without an answer nothing is received: own posts could not be told from others'."""
@@ -89,11 +89,6 @@ class Parts:
         if not me.team_id or not me.user_id:
             raise AuthError("auth.test does not say who the bot is", hint="take a bot token (xoxb-…)")
         self.receiver.me = me
-        self._uploads.tidy()
-        self.sending = Sending(
-            self._bot.call, self._options, self._uploads, check=self._access.check_send, own_user=me.user_id
-        )
-        self.sending.threads = self._wrote
         self._bookmarks.away()
         for channel in {*self._options.channels, *self._options.allow.conversations} - {ANY}:
             self._bookmarks.follow(channel, f"{time.time():.6f}")
@@ -108,6 +103,21 @@ class Parts:
         self.receiver.start()
         if self._options.gap_fill_max_age_s:
             self._gaps.fill()
+
+    @property
+    def sending(self) -> Sending:
+        """How things go out. It is loaded when something does: many connectors mostly listen."""
+        with self._sending_lock:
+            if self._sending is None:
+                from connectors.slack.sending import Sending
+                from connectors.slack.uploads import Uploads
+
+                uploads = Uploads(self._bot.call, self._files, self._connector.state_dir)
+                uploads.tidy()
+                check, own_user = self._access.check_send, self.receiver.me.user_id
+                self._sending = Sending(self._bot.call, self._options, uploads, check=check, own_user=own_user)
+                self._sending.threads = self._wrote
+            return self._sending
 
     def close(self) -> None:
         """End everything; safe twice."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from connectors.parts.mrkdwn import escaped
 from connectors.slack.mrkdwn import from_mrkdwn, plain_of_attachments, plain_of_blocks
 
 Name = Callable[[str], str]
@@ -15,14 +14,18 @@ Name = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Said:
-    """A text in Slack's dialect; where it is empty, the blocks and attachments that stand for it."""
+    """A text in Slack's dialect, unless it is `literal`; where it is empty, the blocks and attachments that stand for
+    it."""
 
     raw: str = ""
     blocks: Any = None
     attachments: Any = None
+    literal: bool = False
 
     def read(self, user: Name, channel: Name) -> str:
         """With names; `user` and `channel` give "" for those that they do not know."""
+        if self.literal:
+            return self.raw
         if self.raw:
             return from_mrkdwn(self.raw, user=user, channel=channel)
         parts = (
@@ -57,7 +60,7 @@ def said_in(post: Mapping[str, Any]) -> Said:
 
 def literally(text: str) -> Said:
     """A text that is no mrkdwn."""
-    return Said(escaped(text))
+    return Said(text, literal=True)
 
 
 def _noting(found: set[str]) -> Name:

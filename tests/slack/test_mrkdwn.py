@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.parts.mrkdwn import to_mrkdwn
+from connectors.parts.mrkdwn import TEXT_MAX, to_mrkdwn
+from connectors.slack.connector import SlackConnector
 from connectors.slack.mrkdwn import from_mrkdwn, plain_of_attachments, plain_of_blocks
 
 ZW = "\u200b"
@@ -22,6 +23,10 @@ PIECES = st.sampled_from([
     "|a|b|\n|-|-|\n|<!here>|<@U1>|\n", "&#60;", "&#x3c;!channel&#62;", "<https:!here>", "mailto:", "<http://",
 ])  # fmt: skip
 TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=40).map("".join)
+
+
+def test_a_text_is_cut_where_the_connector_says_that_it_is() -> None:
+    assert SlackConnector.limits.text_max == TEXT_MAX
 
 
 def read(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -305,3 +307,24 @@ def test_an_address_where_no_web_api_is_is_the_configurations_fault(fake: FakeSl
     live.connector.disconnect()
     live.connector.close()
     assert "base_url is https://slack.com/api/" in raised.value.hint
+
+
+def test_what_sends_is_loaded_when_something_is_sent(home: Path) -> None:
+    """So that a connector that only listens has its memory for itself."""
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from connectors.testing.slack import FakeSlack\n"
+        "from tests.slack.live import Live\n"
+        "with FakeSlack() as fake, Live(fake, Path(sys.argv[1])) as live:\n"
+        "    fake.post('C1', 'U1', 'hello')\n"
+        "    live.event()\n"
+        "    names = {'connectors.slack.sending', 'connectors.parts.markup'}\n"
+        "    print(sorted(names & sys.modules.keys()))\n"
+        "    live.sent(conversation_id='C1', text='**hi**')\n"
+        "    print(sorted(names & sys.modules.keys()))\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(home)], capture_output=True, text=True, check=True, timeout=60, cwd=Path.cwd()
+    )
+    assert out.stdout.splitlines() == ["[]", "['connectors.parts.markup', 'connectors.slack.sending']"]
