@@ -73,7 +73,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="Exit code: 0 all goals reached, 1 one missed, 2 a row could not be measured.",
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"only these: {', '.join(ROWS)}")
-    parser.add_argument("--quick", action="store_true", help="smaller samples: two minutes instead of eight")
+    parser.add_argument("--quick", action="store_true", help="smaller samples: three minutes instead of eleven")
     parser.add_argument("--tiny", action="store_true", help="seconds; the figures mean nothing (to test the benchmark)")
     parser.add_argument("--json", metavar="FILE", help="also write everything that was measured to FILE")
     parser.add_argument("--dir", metavar="FOLDER", help="measure on this folder's disk (default: /var/tmp)")

@@ -129,7 +129,7 @@ def webhook_kill(bench: Bench) -> Result:
         while clients.poll() is None and time.monotonic() - begun < 600:
             with _connector(folder) as pid:
                 end = time.monotonic() + 1.0
-                wait_until(lambda end=end: clients.poll() is not None or time.monotonic() > end, 5, "a second")  # type: ignore[misc]
+                wait_until(lambda end=end: clients.poll() is not None or time.monotonic() > end, 5, "a second")  # type: ignore[misc]  # bound now
                 if clients.poll() is None:
                     os.kill(pid, 9)
                     kills += 1

@@ -67,7 +67,8 @@ class Aftermath:
         if attempts >= policy.max_attempts:
             self.give_up(item, progress, "exhausted", f"{attempts} attempts failed; last: {text}", RETRY_HINT)
             return
-        wait = after_s if after_s is not None else self._backoff.wait_s(max(attempts, 1))
+        # However long the platform says: at the bound of its age it is looked at, and given up.
+        wait = self._backoff.wait_s(max(attempts, 1)) if after_s is None else min(after_s, policy.max_age_s)
         self._out.store.update_outgoing(
             row.key,
             durable=True,

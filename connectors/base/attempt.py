@@ -53,6 +53,11 @@ class Attempts:
             **begin,
         )
         step("outbox.committed")
+        return self._send(item, progress, parts)
+
+    def _send(self, item: Item, progress: Progress, parts: list[PartRow]) -> Exception | bool:
+        """What becomes of the committed attempt, by what `send_message` returns or raises."""
+        row, store = progress.row, self._out.store
         try:
             self._sender.send(progress, parts)
         except Paced as pause:

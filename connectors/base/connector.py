@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 class Connector(Running):
     """Base of all connectors. Construction is cheap: it makes the folders and nothing else.
 
-    Required of a subclass: `connector_type` and the four abstract methods. Optional class attributes, read by
-    validation, `env`, `doctor`, `types` and the documentation: `Options`, `capabilities`, `limits`, `actions`,
-    `version`, `summary`, `setup_help`, `extra`.
+    Required of a subclass: `connector_type` and the four abstract methods. Optional are the class attributes that
+    `declaration.declaration_of` names, which validation, `env`, `doctor`, `types` and the documentation read.
 
     Besides what is below it has `logger`; `_running`, false once it is to end; `wait(timeout_s)`, to be used instead of
     sleeping; `stop()` and, for threads of its own, `end_with(error)`; `report_state(state, note)` and

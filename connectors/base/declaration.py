@@ -15,7 +15,7 @@ from connectors.base.errors import ConfigError
 from connectors.base.nix import declared_packages, tools_of
 from connectors.base.optioninfo import OptionInfo, describe
 from connectors.base.registration import EnvVar, Integration, Tool, declared
-from connectors.base.sdk import min_version_of
+from connectors.base.versions import min_version_of
 
 
 @dataclass(frozen=True)

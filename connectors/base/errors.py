@@ -15,6 +15,7 @@ Anything else is a bug: in `send_message` it costs that outgoing an attempt, out
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import Literal
 
@@ -79,13 +80,16 @@ class RetryLater(ConnectorError):
 
     `after_s` is the wait that the platform gave (Retry-After): it uses up no attempt. Without it the default
     backoff applies and an attempt is used. `ambiguous=True` says that the request may have reached the platform.
+
+    A header's text may be given as it is. What is no number of seconds (a date, NaN, infinity) is no wait that was
+    given; less than nothing is nothing.
     """
 
     def __init__(
-        self, message: str = "", *, after_s: float | None = None, ambiguous: bool = False, hint: str = ""
+        self, message: str = "", *, after_s: float | str | None = None, ambiguous: bool = False, hint: str = ""
     ) -> None:
         super().__init__(message, hint=hint)
-        self.after_s = after_s
+        self.after_s = _seconds(after_s)
         self.ambiguous = ambiguous
 
 
@@ -100,3 +104,11 @@ class Rejected(ConnectorError):
 
 class BadMessage(Rejected):
     """The file in the outbox is not an outgoing."""
+
+
+def _seconds(value: object) -> float | None:
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -50,14 +50,14 @@ class EventRows:
             for start in range(0, len(ids), 500):
                 some = ids[start : start + 500]
                 marks = ",".join("?" * len(some))
-                found.update(self._in.execute(f"SELECT id, file FROM events WHERE id IN ({marks})", some))  # noqa: S608
+                found.update(self._in.execute(f"SELECT id, file FROM events WHERE id IN ({marks})", some))  # noqa: S608 - only our own names and marks
         return found
 
     def record_events(self, rows: Iterable[EventRow], checkpoint: tuple[str, Any] | None = None) -> None:
         """Record events, and a source's bookmark, in one transaction."""
         with self._in_lock, transaction(self._in):
             self._in.executemany(
-                f"INSERT OR IGNORE INTO events ({_EVENT}, origin, digest) VALUES (?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                f"INSERT OR IGNORE INTO events ({_EVENT}, origin, digest) VALUES (?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 - only our own names and marks
                 [
                     storable(
                         (r.id, r.file, r.kind, r.conversation_id, r.thread_id, r.held_s, r.received_at, r.body,
@@ -81,7 +81,7 @@ class EventRows:
 
     def event(self, event_id: str) -> EventRow | None:
         with self._in_lock:
-            row = self._in.execute(f"SELECT {_EVENT} FROM events WHERE id = ?", storable((event_id,))).fetchone()  # noqa: S608
+            row = self._in.execute(f"SELECT {_EVENT} FROM events WHERE id = ?", storable((event_id,))).fetchone()  # noqa: S608 - only our own names and marks
         if row is None:
             return None
         return EventRow(*row)
@@ -96,7 +96,7 @@ class EventRows:
                 some = asked[start : start + 500]
                 marks = ",".join("?" * len(some))
                 rows = self._in.execute(
-                    f"SELECT origin, id, digest, max(seq) FROM events WHERE origin IN ({marks}) GROUP BY origin",  # noqa: S608
+                    f"SELECT origin, id, digest, max(seq) FROM events WHERE origin IN ({marks}) GROUP BY origin",  # noqa: S608 - only our own names and marks
                     some,
                 )
                 found.update({given[origin]: (event_id, digest or "") for origin, event_id, digest, _ in rows})

@@ -227,9 +227,9 @@ def _take_descriptors(stdio: Stdio, keep: Sequence[int]) -> None:
     os.closerange(low, max(os.sysconf("SC_OPEN_MAX"), 1 << 20))
     # The old objects stay alive (in sys.__stdout__ or here): a collected one would close the new descriptor.
     _kept.extend((sys.stdin, sys.stdout, sys.stderr))
-    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115 - for the life of the process
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115 - for the life of the process
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115 - for the life of the process
 
 
 def _drop_logging() -> None:

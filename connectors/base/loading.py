@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import connectors
 from connectors.base.errors import ConfigError, MissingDependency
 from connectors.base.registry import Located, unknown_type
-from connectors.base.sdk import DISTRIBUTION, min_version_of, require, written_in
+from connectors.base.versions import DISTRIBUTION, min_version_of, require, written_in
 
 if TYPE_CHECKING:
     from connectors.base.connector import Connector

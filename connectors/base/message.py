@@ -64,12 +64,16 @@ class Record(BaseModel):
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
 
     def to_bytes(self) -> bytes:
-        """What is written to disk: UTF-8 with a final newline. Lone surrogates are written as `\\udXXX` escapes."""
+        """What is written to disk: UTF-8 with a final newline.
+
+        Lone surrogates are written as `\\udXXX` escapes, numbers that JSON has not (NaN, infinity) as null.
+        """
         data = self.to_dict()
         try:
             return to_json(data, indent=2, inf_nan_mode="null") + b"\n"
         except PydanticSerializationError:
-            return (json.dumps(data, indent=2) + "\n").encode()
+            plain = json.loads(json.dumps(data), parse_constant=lambda _: None)
+            return (json.dumps(plain, indent=2) + "\n").encode()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -141,7 +141,7 @@ class OutRows:
             columns["result"] = os.fsencode(columns["result"])
         columns["updated_at"] = now
         sets = ", ".join(f"{column} = ?" for column in columns)
-        self._out.execute(f"UPDATE outgoings SET {sets} WHERE key = ?", storable((*columns.values(), key)))  # noqa: S608
+        self._out.execute(f"UPDATE outgoings SET {sets} WHERE key = ?", storable((*columns.values(), key)))  # noqa: S608 - only our own names and marks
 
     def forget_outgoing(self, key: str) -> None:
         with self._out_lock, transaction(self._out):
@@ -169,7 +169,7 @@ class OutRows:
 
     def _outgoings(self, where: str, values: Sequence[Any]) -> Iterator[OutRow]:
         with self._out_lock:
-            rows = self._out.execute(f"SELECT {_OUT} FROM outgoings WHERE {where}", storable(values)).fetchall()  # noqa: S608
+            rows = self._out.execute(f"SELECT {_OUT} FROM outgoings WHERE {where}", storable(values)).fetchall()  # noqa: S608 - only our own names and marks
         for row in rows:
             yield OutRow(
                 seq=row[0], key=row[1], file=os.fsdecode(row[2]), id=row[3], given=bool(row[4]), conversation_id=row[5],
@@ -230,7 +230,7 @@ class OutRows:
         with self._out_lock, transaction(self._out):
             newest = self._out.execute("SELECT coalesce(max(seq), 0) FROM outgoings").fetchone()[0]
             count = self._out.execute(
-                f"DELETE FROM outgoings WHERE state IN ({marks}) AND (updated_at < ? OR seq <= ?)",  # noqa: S608
+                f"DELETE FROM outgoings WHERE state IN ({marks}) AND (updated_at < ? OR seq <= ?)",  # noqa: S608 - only our own names and marks
                 (*ended, before, newest - keep),
             ).rowcount
             if count:

@@ -34,7 +34,8 @@ class EnvVar:
 class Integration:
     """A step on the other side without which nothing arrives: a hook to register, an app to add.
 
-    `command` does it, or shows how. `check(options)` says whether it is done; it looks at this machine only.
+    `command` does it, or shows how. `check(options)` says whether it is done, and raises where nobody can tell; it
+    looks at this machine only.
     """
 
     id: str

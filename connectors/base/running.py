@@ -22,6 +22,7 @@ from connectors.base.pumps import SLOW_SCAN_S, Pumps
 from connectors.base.retry import Backoff
 from connectors.base.runtime import Runtime
 from connectors.base.teller import WAITING
+from connectors.base.terminal import occupy_standard_descriptors
 
 #: Between two tries of connect(), while the platform is down.
 CONNECT_AGAIN = Backoff(1.0, 30.0)
@@ -105,6 +106,7 @@ class Running(Opening):
             self._ended.clear()
             self._stop.clear()
             self._fatal = None
+        occupy_standard_descriptors()  # before the guard's pipe, which would be read as what is typed
         guard = self._guard = Guard(
             self._ended,
             on_stop=self.stop,

@@ -165,6 +165,7 @@ def _talk(server: socket.socket) -> None:
                 else:
                     data = os.read(0, 65536)
                     if not data:
+                        _send_lines(server, buffered["in"])
                         if terminal:
                             _show("\n")
                         return

@@ -11,7 +11,7 @@ from connectors.base.errors import Rejected
 from connectors.base.message import Message, OutgoingMessage
 from connectors.base.options import option
 from connectors.base.secrets import Secret
-from connectors.coding_agent.hooks import Teller, Unclear, event_of
+from connectors.coding_agent.hooks import Identity, Unclear, event_of
 from connectors.coding_agent.tools import CLAUDE_CODE, CODEX, OPENCODE, OTHER, PI, PI_RUST
 from connectors.parts import webhook
 from connectors.parts.lateness import mark_late
@@ -85,13 +85,13 @@ class CodingAgentConnector(Connector):
     def _event(self, delivery: Delivery) -> Message:
         given = self._given
         platform = given.platform or self.harness or self.name
-        teller = Teller(self.connector_type, self.name, platform, given.harness or platform)
+        identity = Identity(self.connector_type, self.name, platform, given.harness or platform)
         # The sender's own id of the delivery tells two apart that say the same.
         mark, sender_id = mark_of(delivery.body), unsigned_id(delivery.headers)
         if sender_id is not None and sender_id != mark:
             mark = mark_of(f"{sender_id}\n{mark}".encode("utf-8", "replace"))
         try:
-            event = event_of(delivery.payload, teller, mark=mark, once_a_phase=given.once_a_phase)
+            event = event_of(delivery.payload, identity, mark=mark, once_a_phase=given.once_a_phase)
         except Unclear as error:
             raise Refused(f"Invalid payload: {error}") from error
         return event if self._up_since is None else mark_late(event, self._up_since)

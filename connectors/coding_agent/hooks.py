@@ -35,8 +35,8 @@ class Unclear(ValueError):
 
 
 @dataclass(frozen=True)
-class Teller:
-    """Who tells: the connector's type and instance, and the names that its events carry."""
+class Identity:
+    """Whose events they are: the connector's type and instance, and the names that they carry."""
 
     connector_type: str
     instance: str
@@ -101,7 +101,7 @@ def read(payload: dict[str, Any]) -> Hook:
 
 
 def event_of(
-    payload: dict[str, Any], teller: Teller, *, mark: str, once_a_phase: bool = False, now: str | None = None
+    payload: dict[str, Any], identity: Identity, *, mark: str, once_a_phase: bool = False, now: str | None = None
 ) -> Message:
     """The one event of a hook. `mark` stands for its bytes; with `once_a_phase` the session and the phase do.
 
@@ -113,25 +113,17 @@ def event_of(
     end = lifecycle.ending(hook.exit_status or 0) if word == "stop" else None
     phase: Phase = end.phase if end is not None else "started" if word == "start" else "active"
     told: dict[str, Any] = {"phase": phase, "terminal": end is not None}
-    key = lifecycle.dedupe_key(teller.harness, hook.session_id, phase, mark[:8] if phase == "active" else "")
+    key = lifecycle.dedupe_key(identity.harness, hook.session_id, phase, mark[:8] if phase == "active" else "")
     if end is not None:
         told |= {"outcome": end.outcome, "reason": end.reason}
-    event_id = f"evt_{_hex(teller.instance, key if once_a_phase else mark)}"
+    event_id = f"evt_{_hex(identity.instance, key if once_a_phase else mark)}"
     name = f"session.{phase}"
-    title = f"{teller.harness}: session {phase}{f' ({end.reason})' if end is not None else ''}"
-    provenance = {
-        "platform": teller.platform,
-        "platform_event": name,
-        "author": teller.platform,
-        "author_type": "bot",
-        "session_id": hook.session_id,
-        **({"working_directory": hook.folder} if hook.folder else {}),
-    }
+    title = f"{identity.harness}: session {phase}{f' ({end.reason})' if end is not None else ''}"
     return Message(
         id=event_id,
         timestamp=at,
-        connector=ConnectorInfo(type=teller.connector_type, instance=teller.instance),
-        sender=Sender(id=teller.platform, username=teller.platform, is_bot=True),
+        connector=ConnectorInfo(type=identity.connector_type, instance=identity.instance),
+        sender=Sender(id=identity.platform, username=identity.platform, is_bot=True),
         content=Content(text=hook.summary or title),
         conversation=Conversation(id=hook.session_id, name=PurePath(hook.folder).name),
         kind="event",
@@ -139,19 +131,30 @@ def event_of(
             id=event_id,
             type=lifecycle.event_type(phase),
             platform_event=name,
-            provenance=provenance,
-            payload=_payload(hook, payload, {**told, "dedupe_key": key}, teller, at),
-            trace_id=f"trc_{_hex(teller.harness, hook.session_id)}",
+            provenance=_provenance(hook, identity, name),
+            payload=_payload(hook, payload, {**told, "dedupe_key": key}, identity, at),
+            trace_id=f"trc_{_hex(identity.harness, hook.session_id)}",
             occurred_at=at,
             title=title,
         ),
     )
 
 
-def _payload(hook: Hook, payload: dict[str, Any], told: dict[str, Any], teller: Teller, at: str) -> dict[str, Any]:
+def _provenance(hook: Hook, identity: Identity, platform_event: str) -> dict[str, Any]:
+    found = {
+        "platform": identity.platform,
+        "platform_event": platform_event,
+        "author": identity.platform,
+        "author_type": "bot",
+        "session_id": hook.session_id,
+    }
+    return {**found, "working_directory": hook.folder} if hook.folder else found
+
+
+def _payload(hook: Hook, payload: dict[str, Any], told: dict[str, Any], identity: Identity, at: str) -> dict[str, Any]:
     """The contract's two objects and, beside them, what was posted."""
     ended = told["terminal"]
-    session: dict[str, Any] = {"id": hook.session_id, "adapter": teller.platform, "harness": teller.harness}
+    session: dict[str, Any] = {"id": hook.session_id, "adapter": identity.platform, "harness": identity.harness}
     if hook.folder:
         session["cwd"] = hook.folder
     if told["phase"] == "started":

@@ -22,7 +22,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Self
 
-from connectors.base.launch import Child
+from connectors.base.child import Child
 from connectors.command.lines import Lines, TooLong
 
 #: The guard's parent ends at once: the program could otherwise wait for a child that it never started.

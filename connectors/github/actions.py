@@ -6,6 +6,7 @@ everybody's eyes, or ends one, asks a person first. An instance may have it othe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
@@ -125,7 +126,7 @@ def _writer(connector: GithubConnector) -> Writer:
     return writer
 
 
-def _state(name: str, issue: Any, *, assignees: list[str] = [], labels: list[str] = []) -> IssueState:  # noqa: B006 - read only
+def _state(name: str, issue: Any, *, assignees: Sequence[str] = (), labels: Sequence[str] = ()) -> IssueState:
     has = [one["login"] for one in issue["assignees"]]
     named = [one if isinstance(one, str) else one["name"] for one in issue["labels"]]
     ignored = [login for login in assignees if login.lower() not in map(str.lower, has)]

@@ -7,7 +7,6 @@ https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -58,8 +57,6 @@ class Client:
     """One account, or nobody. Thread-safe."""
 
     def __init__(self, options: GithubOptions) -> None:
-        for name in ("httpx", "httpcore"):
-            logging.getLogger(name).setLevel(logging.WARNING)
         headers = dict(_HEADERS)
         if options.token is not None:
             headers["Authorization"] = f"Bearer {options.token.reveal()}"
@@ -101,7 +98,7 @@ class Client:
             if self._left is None:
                 return 0.0
             left, until = self._left
-        wait_s = until - time.monotonic()
+        wait_s = min(MOST_S, until - time.monotonic())  # in this order: of NaN it is MOST_S
         return max(0.0, min(wait_s, wait_s * requests * sources / max(1.0, left * _SHARE)))
 
     # ── one request ───────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from typing import Literal, Self
@@ -15,6 +14,7 @@ from connectors.base.options import option
 from connectors.base.secrets import Secret
 from connectors.parts import feeds
 from connectors.parts.actions import ActionOptions
+from connectors.parts.openness import is_loopback
 from connectors.parts.schedule import parse_interval
 from connectors.parts.webhook import WebhookOptions
 
@@ -107,7 +107,7 @@ class ReadingOptions(options.Options):
     @model_validator(mode="after")
     def _is_not_shown_to_all(self) -> Self:
         url = urlsplit(self.base_url)
-        if self.token is not None and url.scheme == "http" and not _is_here(url.hostname or ""):
+        if self.token is not None and url.scheme == "http" and not is_loopback(url.hostname or ""):
             raise ValueError("base_url must be https: a token goes over no open line")
         return self
 
@@ -133,10 +133,3 @@ def wanted(events: Sequence[str], event: str, action: str = "") -> bool:
 
 def _matches(name: str, only: str, event: str, action: str) -> bool:
     return name in ("*", event) and only in ("", action)
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

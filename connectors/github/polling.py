@@ -49,7 +49,10 @@ LISTINGS = (
 
 @dataclass
 class Bookmarks:
-    """A repository's checkpoint: {"repository": {id, name, etag}, "lists": {name: {first, since, asked, etag}}}."""
+    """A repository's checkpoint.
+
+    {"repository": {given, id, name, etag}, "lists": {name: {first, since, asked, etag}}}
+    """
 
     repository: dict[str, Any] = field(default_factory=dict)
     lists: dict[str, dict[str, Any]] = field(default_factory=dict)

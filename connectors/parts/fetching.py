@@ -64,7 +64,7 @@ class Fetcher:
             # Not logged with its traceback's last line: that may hold a signed address, which no filter knows.
             said = f"{type(error).__name__}: {self._reason(error)}"
             where = "".join(traceback.format_tb(error.__traceback__))
-            self._connector.logger.error("fetching a file: %s\n%s", said, where)  # noqa: TRY400
+            self._connector.logger.error("fetching a file: %s\n%s", said, where)  # noqa: TRY400 - see above
             return {"error": f"fetching it failed: {said}"}
 
     def _chunks(self, entry: Mapping[str, Any], wanted: Callable[[], bool]) -> Generator[bytes, None, None]:

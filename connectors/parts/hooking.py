@@ -32,7 +32,7 @@ MAX_BYTES = 10_000_000
 _ANSWER_MAX = 65_536
 #: What the body itself is the reason for.
 _NEVER = frozenset({400, 413, 415})
-_EVERY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to bind there is to be reached at these
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to bind there is to be reached at these
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_within(fd: int, wait_s: float, max_bytes: int = MAX_BYTES) -> bytes:
         if not piece:
             return data
         data += piece
-    raise BadMessage(f"the hook's input has more than {max_bytes} bytes")
+    raise BadMessage(f"the hook's input has more than {max_bytes} bytes", hint="give the tool's JSON only")
 
 
 def body_of(data: bytes, more: Mapping[str, Any]) -> bytes:
@@ -75,9 +75,9 @@ def body_of(data: bytes, more: Mapping[str, Any]) -> bytes:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BadMessage(f"what came on stdin is not JSON: {error}") from None
+        raise BadMessage(f"what came on stdin is not JSON: {error}", hint="give the tool's JSON as it is") from None
     if not isinstance(found, dict):
-        raise BadMessage("what came on stdin is no JSON object")
+        raise BadMessage("what came on stdin is no JSON object", hint="give the tool's JSON as it is")
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     return json.dumps({"timestamp": now, **found, **more}).encode()
 
@@ -138,7 +138,10 @@ def _options(listener: Listener) -> WebhookOptions:
     entry = listener.entry
     declared = getattr(load_class(entry.type, listener.home.root), "Options", None)
     if not (isinstance(declared, type) and issubclass(declared, WebhookOptions)):
-        raise ConfigError(f"{entry.name} is of the type {entry.type}, which does not listen to hooks")
+        raise ConfigError(
+            f"{entry.name} is of the type {entry.type}, which does not listen to hooks",
+            hint="name an instance of the type webhook, or of a coding agent's",
+        )
     found, _, problems = read_options(declared, entry.options, listener.environ)
     if not isinstance(found, WebhookOptions):
         raise ConfigError("; ".join(problem.text for problem in problems), hint="connectors validate")
@@ -153,7 +156,7 @@ def _post(listener: Listener, given: WebhookOptions, body: bytes, timeout_s: flo
     headers = {"Content-Type": "application/json", "Idempotency-Key": mark}
     if given.secret is not None:
         headers |= sign(given.scheme, given.secret.reveal(), body, now=time.time(), delivery_id=mark)
-    host, path = _EVERY.get(given.host, given.host), given.path or f"/webhook/{listener.entry.name}"
+    host, path = _ANY_ADDRESS.get(given.host, given.host), given.path or f"/webhook/{listener.entry.name}"
     answers: list[tuple[int, bytes] | OSError | HTTPException] = []
 
     def post() -> None:

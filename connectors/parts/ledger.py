@@ -121,7 +121,7 @@ class Ledger:
         sets = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
         with self._lock:
             self._db.execute(
-                f"INSERT INTO actions ({_COLUMNS}) VALUES ({','.join('?' * len(names))})"  # noqa: S608
+                f"INSERT INTO actions ({_COLUMNS}) VALUES ({','.join('?' * len(names))})"  # noqa: S608 - only our own names and marks
                 f" ON CONFLICT (key) DO UPDATE SET {sets}",
                 values,
             )
@@ -141,7 +141,7 @@ class Ledger:
     def _find(self, where: str, values: Sequence[Any]) -> list[Entry]:
         with self._lock:
             rows = self._db.execute(
-                f"SELECT {_COLUMNS} FROM actions WHERE {where} ORDER BY seq",  # noqa: S608
+                f"SELECT {_COLUMNS} FROM actions WHERE {where} ORDER BY seq",  # noqa: S608 - only our own names and marks
                 tuple(values),
             ).fetchall()
         return [_entry(row) for row in rows]

@@ -21,6 +21,7 @@ from connectors.base.retry import Backoff
 from connectors.base.steps import step
 from connectors.parts.emitting import Counts, Emitter
 from connectors.parts.runs import NOTE, Note, PollResult, Report
+from connectors.parts.schedule import MAX_INTERVAL_S
 
 MAIN = "main"
 #: Held during a run, in the instance's state folder; `connectors checkpoint` takes it for a moment.
@@ -153,7 +154,8 @@ class Once:
 
     def _failed(self, note: Note, error: BaseException) -> Note:
         after_s = error.after_s if isinstance(error, RetryLater) else None
-        wait_s = max(1.0, BACKOFF.wait_s(note.failures + 1)) if after_s is None else max(0.0, after_s)
+        wait_s = BACKOFF.wait_s(note.failures + 1) if after_s is None else min(after_s, MAX_INTERVAL_S)
+        wait_s = max(1.0, wait_s)  # a platform that says 0 is not asked at full rate either
         if isinstance(error, FOR_A_PERSON):
             wait_s = 0.0
         return note.failed(text_of(error), self._clock(), wait_s, held=after_s is not None)

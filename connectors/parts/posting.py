@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -22,6 +20,7 @@ from connectors.base.message import OutgoingMessage, Receipt
 from connectors.base.options import option
 from connectors.base.secrets import Secret
 from connectors.parts.egress import Guard
+from connectors.parts.retry_after import wait_of
 from connectors.parts.signatures import Scheme, check_secret, sign
 from connectors.parts.templates import render
 
@@ -250,13 +249,5 @@ def _asks(answer: httpx.Response) -> bool:
 
 
 def _retry_after(answer: httpx.Response) -> float:
-    """RFC 9110, 10.2.3: seconds, or a date."""
     text = answer.headers.get("Retry-After", "1")
-    try:
-        wait_s = float(text)
-    except ValueError:
-        try:
-            wait_s = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
-            wait_s = 1.0
-    return 1.0 if math.isnan(wait_s) else min(max(wait_s, 0.0), _MAX_WAIT_S)
+    return wait_of(text, datetime.now(UTC), least_s=0.0, most_s=_MAX_WAIT_S, otherwise_s=1.0)

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from connectors.parts.emitting import KEEP, Counts
 from connectors.parts.events import Event
-from connectors.parts.schedule import Schedule, jitter_s
+from connectors.parts.schedule import MAX_INTERVAL_S, Schedule, jitter_s
 
 #: The bookmark's name under which the note lies. Names with a point are the project's own.
 NOTE = ".runs"
@@ -31,6 +31,8 @@ class PollResult:
     `checkpoint` is any JSON, or a function that gives it after the last event; None: the next poll starts afresh; left
     out: it stays. `more`: poll again at once, as long as the checkpoint moves. `next_s`: not again before that.
     `problems`: what could not be read while the rest could; shown, and no failure.
+
+    Raises TypeError for a `next_s` or `problems` that are none: before anything of it was written.
     """
 
     events: Iterable[Event] = ()
@@ -38,6 +40,14 @@ class PollResult:
     more: bool = False
     next_s: float | None = None
     problems: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        given: Any = self.next_s  # whatever was given, not what should have been
+        number = isinstance(given, int | float) and not isinstance(given, bool)
+        if given is not None and not (number and 0 <= given <= MAX_INTERVAL_S):
+            raise TypeError(f"next_s must be seconds, from 0 to {MAX_INTERVAL_S:.0f}, not {given!r:.80}")
+        if isinstance(self.problems, str) or not isinstance(self.problems, Sequence):
+            raise TypeError(f"problems must be a list of texts, not of type {type(self.problems).__name__}")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def render(template: Any, context: Mapping[str, Any], *, strict: bool = False) -
     whole = _PLACE.fullmatch(template.strip())
     if whole is not None:
         return _value(whole, context, strict)
-    return _PLACE.sub(lambda place: _text(_value(place, context, strict)), template)
+    return _PLACE.sub(lambda place: as_text(_value(place, context, strict)), template)
 
 
 def _value(place: re.Match[str], context: Mapping[str, Any], strict: bool) -> Any:
@@ -51,5 +51,6 @@ def _value(place: re.Match[str], context: Mapping[str, Any], strict: bool) -> An
     return ""
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """As it stands within other text: objects as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

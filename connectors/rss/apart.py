@@ -10,8 +10,9 @@ from collections.abc import Callable
 from tempfile import TemporaryFile
 from typing import Any
 
+from connectors.base.child import Child
 from connectors.base.errors import RetryLater
-from connectors.base.launch import Child, launch
+from connectors.base.launch import launch
 from connectors.rss.faults import FeedError
 from connectors.rss.parser import MEMORY_BYTES, NO_MEMORY
 

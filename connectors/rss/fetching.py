@@ -11,11 +11,11 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from connectors.base.errors import Rejected, RetryLater
 from connectors.parts.egress import Guard, Target
+from connectors.parts.retry_after import wait_of
 from connectors.rss.faults import FeedError, Gone
 from connectors.rss.inflating import ENCODINGS, Body
 from connectors.rss.options import ArticleFeed
@@ -131,11 +131,12 @@ async def _judge(answer: httpx.Response, url: httpx.URL, feed: ArticleFeed, *, m
     if status == 410:
         raise Gone(f"{said}: the feed is gone, remove it from connectors.yml", after_s=GONE_WAIT_S)
     if status in (429, 503) and "Retry-After" in headers:
-        raise RetryLater(said, after_s=wait_of(headers["Retry-After"], datetime.now(UTC)))
+        asked, now = headers["Retry-After"], datetime.now(UTC)
+        raise RetryLater(said, after_s=wait_of(asked, now, least_s=1.0, most_s=_MAX_WAIT_S, otherwise_s=60.0))
     if status in (401, 403):
         raise FeedError(f"{said}: it wants to know who asks", hint="set basic or bearer of this feed, or renew them")
     if status != 200:
-        raise FeedError(said)
+        raise FeedError(said, hint="open the address in a browser" if status < 500 else "")
     declared = headers.get("Content-Length", "")
     body = Body(headers.get("Content-Encoding", ""), feed.max_bytes)
     if declared.isdigit() and int(declared) > feed.max_bytes:
@@ -152,12 +153,3 @@ async def _judge(answer: httpx.Response, url: httpx.URL, feed: ArticleFeed, *, m
         headers.get("Last-Modified", ""),
         moved,
     )
-
-
-def wait_of(text: str, now: datetime) -> float:
-    """Retry-After in seconds: a number, or a date. At least 1 s, at most a day."""
-    try:
-        wait_s = float(text) if text.strip().isdigit() else (parsedate_to_datetime(text) - now).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        wait_s = 60.0
-    return min(max(wait_s, 1.0), _MAX_WAIT_S)

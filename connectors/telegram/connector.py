@@ -12,7 +12,7 @@ from connectors.base.declaration import Capabilities, Limits
 from connectors.base.errors import ConfigError, MissingDependency, Rejected, RetryLater
 from connectors.base.message import Attachment, OutgoingMessage, Receipt
 from connectors.parts.access import Access
-from connectors.parts.downloads import Downloads, FetchFailed
+from connectors.parts.downloads import Downloads, FetchFailed, FetchLater
 from connectors.parts.unneeded import HTTPX_PROGRAM, give_back, unneeded
 from connectors.telegram.faults import TOKEN_HINT
 from connectors.telegram.ids import Me
@@ -185,7 +185,12 @@ class TelegramConnector(Connector):
         path = found.get("file_path") if isinstance(found, dict) else None
         if not path:
             raise FetchFailed("Telegram gave no place to fetch it from")
-        yield from client.files.read(str(path))
+        came, size = 0, found.get("file_size")
+        for chunk in client.files.read(str(path)):
+            came += len(chunk)
+            yield chunk
+        if isinstance(size, int) and came != size:
+            raise FetchLater(f"{came} bytes came instead of {size}")
 
     def _privacy_note(self) -> str | None:
         """With privacy mode a bot sees of a group only what addresses it (https://core.telegram.org/bots/features)."""

@@ -42,6 +42,8 @@ class FileHost:
                 if answer.status_code != 200:
                     text = f"the file server answered {answer.status_code}"
                     raise FetchLater(text) if is_transient(answer.status_code) else FetchFailed(text)
+                if _is_page(answer) and not path.lower().endswith((".html", ".htm")):
+                    raise FetchLater("a web page came instead of the file: is there a proxy in between?")
                 yield from answer.iter_bytes(_CHUNK_BYTES)
         except httpx.HTTPError as error:
             raise FetchLater(f"the file server: {type(error).__name__}") from None
@@ -60,6 +62,12 @@ class FileHost:
                 timeout = httpx.Timeout(self._options.timeout_s, connect=CONNECT_S)
                 self._client = httpx.Client(proxy=self._options.proxy, verify=self._tls, timeout=timeout)
             return self._client
+
+
+def _is_page(answer: httpx.Response) -> bool:
+    """Telegram's server calls every file application/octet-stream."""
+    kind: str = answer.headers.get("Content-Type", "")
+    return kind.startswith("text/html")
 
 
 def _read(path: Path) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """A text as the Bot API takes it: which parse mode, what is left when that is refused, and where a long one is cut.
 
 https://core.telegram.org/bots/api#formatting-options: 4096 characters after entities parsing; the request's own limit
-on markup is about 9,500 bytes (https://github.com/tdlib/telegram-bot-api/issues/165).
+on markup is about 9,500 bytes (https://github.com/tdlib/telegram-bot-api/issues/165); beyond 100 entities further ones
+are ignored (https://docs.python-telegram-bot.org/en/stable/telegram.constants.html, MessageLimit.MESSAGE_ENTITIES).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from connectors.telegram.markup import plain, rendered_units, to_html, units
 TEXT_MAX = 4096
 CAPTION_MAX = 1024
 MARKUP_MAX_BYTES = 9500
+ENTITIES_MAX = 100
 
 
 @dataclass(frozen=True)
@@ -59,4 +61,12 @@ def length(text: str, form: str) -> int:
 
 def parts(text: str, form: str) -> list[str]:
     """The text in parts that can each be sent."""
-    return split_text(text, TEXT_MAX, "utf16", lambda piece: length(piece, form))
+    return split_text(text, TEXT_MAX, "utf16", lambda piece: max(length(piece, form), _by_entities(piece, form)))
+
+
+def _by_entities(text: str, form: str) -> int:
+    """How much of TEXT_MAX the formats take: one more than ENTITIES_MAX exceeds it. Each has a tag or two."""
+    if form != "markdown":
+        return 0
+    html = to_html(text)
+    return (html.count("<") - html.count("</")) * TEXT_MAX // ENTITIES_MAX

@@ -54,7 +54,7 @@ class LifecycleContract(ContractBasis):
         self.start(home, live).connected()
         for n, phase in enumerate(self.phases):
             self.cause(live, phase, "s1")
-            wait_for(lambda n=n: len(self.events(home)) == n + 1)  # type: ignore[misc]
+            wait_for(lambda n=n: len(self.events(home)) == n + 1)  # type: ignore[misc]  # bound now
         told = [event.event.payload["lifecycle"] for event in self.events(home) if event.event is not None]
         assert [one["phase"] for one in told] == list(self.phases)
         assert len({one["dedupe_key"] for one in told}) == len(self.phases)

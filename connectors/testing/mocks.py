@@ -31,7 +31,7 @@ class _Mock:
         if seed_home is None:
             seed_home = tempfile.mkdtemp(prefix="mock-home-")
             weakref.finalize(self, shutil.rmtree, seed_home, ignore_errors=True)
-        super().__init__(name=name, seed_home=seed_home, config=config)  # type: ignore[call-arg]
+        super().__init__(name=name, seed_home=seed_home, config=config)  # type: ignore[call-arg]  # the next class is a connector
 
     def connect(self) -> None:
         self.initialized = True

@@ -195,6 +195,36 @@ def test_platform_given_waits_are_bounded_by_age(home: Path) -> None:
     assert "slow down" in reason["reason"]
 
 
+@pytest.mark.parametrize("after_s", ["soon", "Wed, 21 Oct 2026 07:28:00 GMT", float("nan"), float("inf"), 10**400])
+def test_a_wait_that_is_none_costs_an_attempt_like_any_failure(home: Path, after_s: Any) -> None:
+    box = Box(home, answer=raising(RetryLater("slow down", after_s=after_s)))
+    box.drop("m.json", out())
+    box.deliver()
+    assert only(box).attempts == 1
+    box.clocks.tick(60)
+    assert box.deliver() == 1
+    assert "ambiguous" not in box.receipts()["m.json"]
+
+
+def test_a_wait_may_be_a_headers_text(home: Path) -> None:
+    box = Box(home, answer=raising(RetryLater("slow down", after_s="60")))
+    box.drop("m.json", out())
+    box.deliver()
+    assert only(box).attempts == 0
+    assert 59 <= (box.delivery.next_due_s() or 0) <= 60
+
+
+def test_a_platform_given_wait_without_an_end_ends_at_the_bound_of_the_age(home: Path) -> None:
+    policy = DeliveryPolicy(max_age_s=3600)
+    box = Box(home, policy=policy, answer=raising(RetryLater("slow down", after_s=1e12)))
+    box.drop("m.json", out())
+    box.deliver()
+    box.clocks.tick(3601)
+    box.deliver()
+    (reason,) = box.dead().values()
+    assert reason["class"] == "exhausted"
+
+
 def _raise(error: Exception) -> object:
     raise error
 

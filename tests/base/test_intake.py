@@ -97,6 +97,22 @@ def test_hostile_ids_and_texts_are_data(home: Path) -> None:
     assert all(path.parent == box.home.inbox for path in box.home.inbox.iterdir())
 
 
+def test_a_file_is_json_whatever_numbers_and_half_characters_came(home: Path) -> None:
+    """JSON has no infinity, which Python's reader makes of 1e400 and its writer of that what no other reader takes."""
+    odd = {"numbers": [float("inf"), float("-inf"), float("nan"), 1.5], "text": "\ud800"}
+    box = Box(home)
+    box.intake.accept([event("e1", metadata=odd), event("e2", metadata={**odd, "text": "whole"})])
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    found = [
+        json.loads(path.read_bytes(), parse_constant=refuse)["metadata"] for path in sorted(box.home.inbox.iterdir())
+    ]
+    assert [data["numbers"] for data in found] == [[None, None, None, 1.5]] * 2
+    assert [data["text"] for data in found] == ["\ud800", "whole"]
+
+
 # ── names and order ───────────────────────────────────────────────────────────────────────────────────────────
 
 

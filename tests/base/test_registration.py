@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from connectors.base import auth, options, sdk
+from connectors.base import auth, options, versions
 from connectors.base.auth import Bearer, Interactive, Keys, NoAuth, OAuth2
 from connectors.base.credentials import Credential, check
 from connectors.base.declaration import VariableInfo, declaration_of
@@ -292,14 +292,14 @@ def test_a_connector_for_a_newer_version_says_so_also_when_it_cannot_even_be_imp
     kind = mine(tmp_path, "99.1", line, ": str" if line else "")
     with pytest.raises(MissingDependency) as caught:
         load_class(kind, tmp_path)
-    here = sdk.sdk_version()
+    here = versions.installed_version()
     assert str(caught.value) == (
         f"{kind} needs mailbox-connectors 99.1 or newer, and this is {here}: pip install --upgrade mailbox-connectors"
     )
 
 
 def test_one_for_this_version_or_an_older_one_loads(tmp_path: Path) -> None:
-    for wanted in (sdk.sdk_version(), "0.0.1"):
+    for wanted in (versions.installed_version(), "0.0.1"):
         assert load_class(mine(tmp_path, wanted), tmp_path).connector_type == "mine"
 
 
@@ -325,7 +325,7 @@ def test_versions_are_compared_as_numbers(
     enough: bool,
 ) -> None:
     if enough:
-        sdk.require("x", wanted, here)
+        versions.require("x", wanted, here)
         return
     with pytest.raises(MissingDependency):
-        sdk.require("x", wanted, here)
+        versions.require("x", wanted, here)

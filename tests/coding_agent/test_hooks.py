@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from connectors.base.message import Message
-from connectors.coding_agent.hooks import Teller, Unclear, event_of
+from connectors.coding_agent.hooks import Identity, Unclear, event_of
 from connectors.testing import assert_lifecycle_conformance
 
 NOW = "2025-01-15T10:30:00.000000+00:00"
-OPENCODE = Teller("coding-agent", "opencode", "opencode", "opencode")
+OPENCODE = Identity("coding-agent", "opencode", "opencode", "opencode")
 EXAMPLE = {
     "session_id": "sess-abc123",
     "working_directory": "/home/user/my-project",
@@ -23,9 +23,9 @@ EXAMPLE = {
 }
 
 
-def told(payload: dict[str, Any], teller: Teller = OPENCODE, **how: Any) -> Message:
+def told(payload: dict[str, Any], identity: Identity = OPENCODE, **how: Any) -> Message:
     mark = hashlib.sha256(json.dumps(payload).encode()).hexdigest()
-    message = event_of(payload, teller, mark=mark, now=NOW, **how)
+    message = event_of(payload, identity, mark=mark, now=NOW, **how)
     assert_lifecycle_conformance(message)
     return message
 
@@ -147,8 +147,8 @@ def test_transcript_model_and_meta_come_through() -> None:
 
 def test_platform_and_harness_may_differ_and_the_key_is_the_harness_s() -> None:
     """Weakness: the key was made of the platform, against the contract."""
-    teller = Teller("coding-agent", "night-shift", "builders", "codex")
-    event = told({"session_id": "s"}, teller).event
+    identity = Identity("coding-agent", "night-shift", "builders", "codex")
+    event = told({"session_id": "s"}, identity).event
     assert event is not None
     assert event.payload["session"]["adapter"] == event.provenance["platform"] == "builders"
     assert event.payload["session"]["harness"] == "codex"
@@ -254,7 +254,7 @@ def test_each_turn_has_a_key_of_its_own() -> None:
 def test_the_same_bytes_are_the_same_event_and_others_another() -> None:
     assert told(EXAMPLE).id == told(EXAMPLE).id
     assert told(EXAMPLE).id != told({**EXAMPLE, "duration_seconds": 121}).id
-    assert told(EXAMPLE).id != told(EXAMPLE, Teller("coding-agent", "other", "opencode", "opencode")).id
+    assert told(EXAMPLE).id != told(EXAMPLE, Identity("coding-agent", "other", "opencode", "opencode")).id
 
 
 def test_once_a_phase_the_dedupe_key_is_the_identity() -> None:

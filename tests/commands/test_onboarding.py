@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from connectors.base.config import load
+from connectors.base.home import Home
 from tests.commands.program import answer, connectors, done, on_terminal
 
 TOKEN = "ghp-canary-2718281828"
@@ -188,6 +190,15 @@ def test_init_begins_with_the_connectors_that_are_named(home: Path, monkeypatch:
     assert "next: connectors run" in again
 
 
+def test_init_knows_every_name_of_a_coding_agent_and_gives_each_its_own(home: Path) -> None:
+    """Weakness: four names of the family got the entry of another type, all under one id."""
+    names = ["coding-agent", "claude-code", "codex", "opencode", "pi", "pi-rust"]
+    done("init", *names, home=home)
+    entries = [(entry.name, entry.type) for entry in load(Home(home)).entries]
+    assert entries[1:] == [(name, name) for name in names]
+    assert "7 of 7" in done("validate", home=home)
+
+
 def test_one_that_init_cannot_add_keeps_no_other_away(hub: Path) -> None:
     begun = connectors("init", "./hub.py", "webhook", "nonsense", home=hub)
     assert begun.returncode == 78
@@ -243,6 +254,17 @@ def test_doctor_tells_identity_and_scopes(hub: Path) -> None:
     (found,) = [finding for finding in answer("doctor", home=hub) if finding["area"] == "credentials"]
     assert (found["level"], found["facts"]["identity"], found["facts"]["missing"]) == ("error", "octocat", ["read:org"])
     assert LINK in found["fix"]
+
+
+def test_a_variable_that_is_not_set_keeps_no_other_credential_from_being_checked(hub: Path) -> None:
+    """Weakness: one unset variable anywhere, and no credential was looked at."""
+    good = {"name": "good", "type": "./hub.py", "feeds": [{"name": "a", "repo": "o/a"}]}
+    entries = [good, {**good, "name": "bad", "token": "${NOT_SET_ANYWHERE}"}]
+    (hub / "connectors.yml").write_text(json.dumps({"connectors": entries}))
+    fill(hub)
+    findings = answer("doctor", home=hub)
+    assert [one["facts"]["instance"] for one in findings if one["area"] == "credentials"] == ["good"]
+    assert any("NOT_SET_ANYWHERE" in one["what"] + one["fix"] for one in findings)
 
 
 def test_a_validator_that_takes_the_process_with_it_is_a_finding(hub: Path) -> None:

@@ -143,6 +143,23 @@ def test_status_names_what_is_wrong_and_its_hint(box: Path) -> None:
     assert 'there is no connector type "nonsense"' in result.stdout
 
 
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[1]", b'{"state": 7, "source": [], "counters": "x", "since": {}}'])
+def test_a_damaged_state_of_one_connector_hides_no_other(box: Path, text: bytes) -> None:
+    """Weakness: one state file that could not be read, and the list of all was an error."""
+    names = ("one", "two")
+    (box / "connectors.yml").write_text("connectors:\n" + "".join(f"- {{name: {name}, type: cli}}\n" for name in names))
+    for name in names:
+        (box / "state" / name).mkdir(parents=True)
+    (box / "state/one/status.json").write_bytes(text)
+    (box / "state/one/store.db").write_bytes(text * 4096)
+    (box / "state/two/status.json").write_text('{"state": "backoff", "note": "it crashed"}')
+    for arguments in (("status",), ("status", "--json")):
+        result = connectors(*arguments, home=box)
+        assert (result.returncode, result.stderr) == (1, "")
+    found = {one["name"]: one["state"] for one in answer("status", home=box)["instances"]}
+    assert found.keys() == set(names)
+
+
 def test_status_of_an_input_that_was_all_read_is_well(box: Path) -> None:
     connectors("run", home=box, text="")
 

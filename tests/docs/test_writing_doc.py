@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +25,7 @@ from connectors.base.registry import load_class
 from connectors.parts import checkpoints
 from connectors.parts.signatures import sign
 from connectors.testing import FakePlatform, wait_for
+from tests.loopback import Loopback, reply
 
 DOC = Path(__file__).parents[2] / "docs" / "writing-a-connector.md"
 BLOCK = re.compile(r"<!-- (.+?) -->\n```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -243,19 +244,16 @@ def test_the_exit_codes_in_the_table_of_errors_are_those_of_the_code() -> None:
         assert f"exit {int(error.exit_code)};" in row
 
 
-class _Tickets(BaseHTTPRequestHandler):
+class _Tickets(Loopback):
     """GET /?since=N: the tickets that changed after N."""
 
-    def do_GET(self) -> None:
-        since = int(parse_qs(urlsplit(self.path).query)["since"][0])
-        tickets: list[dict[str, Any]] = getattr(self.server, "tickets")  # noqa: B009 - the test puts it there
-        body = json.dumps([ticket for ticket in tickets if ticket["changed"] > since]).encode()
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(body)
+    def __init__(self, *tickets: dict[str, Any]) -> None:
+        super().__init__()
+        self.tickets = list(tickets)
 
-    def log_message(self, *_: object) -> None:
-        """Silence."""
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        since = int(parse_qs(urlsplit(request.path).query)["since"][0])
+        reply(request, json.dumps([ticket for ticket in self.tickets if ticket["changed"] > since]).encode())
 
 
 def test_a_source_in_under_40_lines_brings_what_is_new_and_what_changed(home: Path) -> None:
@@ -264,15 +262,13 @@ def test_a_source_in_under_40_lines_brings_what_is_new_and_what_changed(home: Pa
     exec(BLOCKS["tickets.py"], space)  # noqa: S102 - as above
     one = {"id": 1, "changed": 1, "kind": "ticket", "from": "ada", "text": "It is broken"}
     two = {"id": 2, "changed": 2, "kind": "complaint", "from": "bob", "text": "Too slow"}
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Tickets) as server:
-        server.tickets = [one, two]  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        config = {"url": f"http://127.0.0.1:{server.server_port}/"}
+    with _Tickets(one, two) as server:
+        config = {"url": f"{server.origin}/"}
         connector = space["TicketsConnector"](name="tickets-main", seed_home=home, config=config)
         thread = run_in_thread(connector)
         wait_for(partial(_has, home, 2))
 
-        server.tickets = [{**one, "changed": 3, "text": "It works again"}, two]  # type: ignore[attr-defined]
+        server.tickets = [{**one, "changed": 3, "text": "It works again"}, two]
         (home / "messages/outbox/tickets-main/now.json").write_text('{"action": "sync"}')
         [path] = wait_for(lambda: list(home.glob("messages/sent/tickets-main/*.json")))
 
@@ -287,7 +283,6 @@ def test_a_source_in_under_40_lines_brings_what_is_new_and_what_changed(home: Pa
         connector.stop()
         thread.join(10)
         assert not thread.is_alive()
-        server.shutdown()
 
 
 def test_a_declaration_shows_what_a_connector_needs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,47 +304,34 @@ def test_a_declaration_shows_what_a_connector_needs(home: Path, monkeypatch: pyt
 def test_its_validator_says_whose_a_credential_is(home: Path, status: int, body: dict[str, Any], said: str) -> None:
     write(home, "stock.py")
 
-    class Shop(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
+    class Shop(Loopback):
+        def answer(self, request: BaseHTTPRequestHandler) -> None:
+            reply(request, json.dumps(body).encode(), status)
 
-        def log_message(self, *_: object) -> None:
-            """Silence."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port if status else 9}"
+    with Shop() as server:
+        url = f"http://127.0.0.1:{server.port if status else 9}"
         entry = {"name": "stock", "type": "./stock.py", "url": url}
         (home / "connectors.yml").write_text(json.dumps({"connectors": [entry]}))
         (home / ".env").write_text("STOCK_TOKEN=t0ken-value\nSTOCK_ACCOUNT=acme-account\n")
         command = ["connectors", "validate", "--credentials"]
         done = subprocess.run(command, cwd=home, env=ENVIRON, capture_output=True, text=True, check=False)
-        server.shutdown()
     assert done.stdout.splitlines()[0].startswith(said)
 
 
-class _Shelves(BaseHTTPRequestHandler):
+class _Shelves(Loopback):
     """GET /NAME?since=N: one item, the same id on every shelf."""
 
-    def do_GET(self) -> None:
-        name = urlsplit(self.path).path.strip("/")
-        body = {"items": [{"id": "1", "text": name}], "at": int(parse_qs(urlsplit(self.path).query)["since"][0]) + 1}
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        asked = urlsplit(request.path)
+        at = int(parse_qs(asked.query)["since"][0]) + 1
+        reply(request, json.dumps({"items": [{"id": "1", "text": asked.path.strip("/")}], "at": at}).encode())
 
 
 def test_feeds_are_polled_each_for_itself(home: Path) -> None:
     assert BLOCKS["shelves.py"].count("\n") < 40
     write(home, "shelves.py", "shelves.yml")
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Shelves) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        text = BLOCKS["shelves.yml"].replace("8099", str(server.server_port))
+    with _Shelves() as server:
+        text = BLOCKS["shelves.yml"].replace("8099", str(server.port))
         (home / "connectors.yml").write_text(text)
         checked, problems = config.check_options(config.load(Home(home)), Home(home))
         assert problems == []
@@ -359,7 +341,6 @@ def test_feeds_are_polled_each_for_itself(home: Path) -> None:
         wait_for(partial(_has, home, 2))
         connector.stop()
         thread.join(10)
-        server.shutdown()
     assert {event.content.text for event in events(home)} == {"milk", "bread"}
     assert {event.id for event in events(home)} == {"shelves:shop:milk/1", "shelves:shop:bread/1"}
     assert [checkpoints.show(Home(home), "shop", name).value for name in ("milk", "bread")] == [1, 1]

@@ -83,7 +83,7 @@ def test_labels_that_github_drops_are_told(place: Place) -> None:
 
 
 def test_a_repository_is_named_where_there_are_several(place: Place) -> None:
-    """Actions of an original knew nothing of the configured repository."""
+    """Weakness: actions knew nothing of the configured repository."""
     other = place.fake.repository("acme/web", team=["connector-bot"])
     place.fake.open(other, "in web")
     place.start(schedule="1h", repositories=["acme/app", "acme/web"], actions=_ALL)

@@ -91,7 +91,7 @@ def test_a_refusal_says_which_field_is_wrong_and_what_to_do() -> None:
 
 
 def test_while_a_limit_holds_nothing_is_asked(place: Place) -> None:
-    """Who goes on asking may be banned, says GitHub; originals did, or slept inside of the poll."""
+    """Weakness: who goes on asking may be banned, says GitHub; it was asked on, or the poll slept."""
     other = place.fake.repository("acme/web")
     place.fake.open(other, "x")
     place.fake.exhaust(600)
@@ -155,3 +155,14 @@ def test_without_limits_as_on_enterprise_server_nothing_waits(place: Place, fake
     fake.open(place.repository, "an issue")
     report = place.sync()
     assert (report.next_s, place.titles) == (0, ["#1 an issue"])
+
+
+@pytest.mark.parametrize("reset", ["nan", "inf", "1e300"])
+def test_a_reset_that_is_none_is_no_pause_without_an_end(place: Place, fake: FakeGitHub, reset: str) -> None:
+    """Weakness: a platform's header was taken at its word, and a source never asked again."""
+    fake.limits.headers = lambda login: {"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}  # type: ignore[method-assign]
+    fake.open(place.repository, "an issue")
+    report = place.sync()
+    assert place.titles == ["#1 an issue"]
+    assert report.next_s is not None
+    assert 0 <= report.next_s <= 3600

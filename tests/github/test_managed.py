@@ -21,7 +21,7 @@ def _token(place: Place, token: str) -> None:
 
 
 def test_a_new_token_is_taken_without_a_restart_by_hand(place: Place) -> None:
-    """In an original a rotated token was never seen, and the old one failed in silence."""
+    """Weakness: a rotated token was never seen, and the old one failed in silence."""
     _configure(place, place.fake.token)
     with manager(place.home.root):
         place.fake.open(place.repository, "with the old token")

@@ -56,7 +56,7 @@ def _digest(event: Event) -> str:
 
 
 def test_a_score_is_a_score() -> None:
-    """An original gave counts of reactions and comments for a number up to 100."""
+    """Weakness: counts of reactions and comments stood for a number up to 100."""
     assert issue_event(ISSUE, ACME).score == 100
     assert issue_event({**ISSUE, "reactions": {"total_count": 1}}, ACME).score == 3
 

@@ -64,7 +64,7 @@ def test_the_team_is_told_from_others_and_a_deleted_account_is_nobody(place: Pla
     ]
 
 
-# ── weaknesses of the originals, one test each ────────────────────────────────────────────────────────────────
+# ── what is easily lost, or told twice ──────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("inclusive", [True, False], ids=["since-is-at-or-after", "since-is-after"])
@@ -81,7 +81,7 @@ def test_distinct_issues_of_one_second_are_not_dropped(place: Place, inclusive: 
 
 @pytest.mark.parametrize("seconds", [1.0, 0.0], ids=["spread", "all-in-one-second"])
 def test_more_changes_than_a_page_has_all_arrive(place: Place, clock: Clock, seconds: float) -> None:
-    """The originals read one page of 100, and then moved their bookmark past the rest."""
+    """Weakness: one page of 100 was read, and the bookmark moved past the rest."""
     for number in range(250):
         place.fake.open(place.repository, f"issue {number}")
         clock.tick(seconds)
@@ -90,7 +90,7 @@ def test_more_changes_than_a_page_has_all_arrive(place: Place, clock: Clock, sec
 
 
 def test_more_comments_than_a_page_has_all_arrive(place: Place) -> None:
-    """Reconciliation of the originals asked for one page of 100 comments."""
+    """Weakness: one page of 100 comments was read."""
     issue = place.fake.open(place.repository, "much discussed")
     for number in range(230):
         place.fake.comment(issue, f"comment {number}")
@@ -127,7 +127,7 @@ def test_pull_requests_are_told_from_issues(place: Place) -> None:
 
 
 def test_the_bookmark_goes_by_githubs_times_and_not_by_our_clock(place: Place, clock: Clock) -> None:
-    """The originals moved it to the time when events were built: what came in between fell behind it."""
+    """Weakness: it moved to the time when events were built; what came in between fell behind it."""
     issue = place.fake.open(place.repository, "seen")
 
     def meanwhile(request: Request) -> None:
@@ -144,7 +144,7 @@ def test_the_bookmark_goes_by_githubs_times_and_not_by_our_clock(place: Place, c
 
 
 def test_a_comment_makes_no_event_of_its_issue(place: Place, clock: Clock) -> None:
-    """GitHub updates an issue with every comment; an original told of each as if the pull request were ready again."""
+    """Weakness: GitHub updates an issue with every comment, and each made the pull request ready again."""
     pull = place.fake.open(place.repository, "Fix it", pull=True)
     place.sync()
     clock.tick(5)
@@ -155,7 +155,7 @@ def test_a_comment_makes_no_event_of_its_issue(place: Place, clock: Clock) -> No
 
 
 def test_what_was_opened_and_closed_between_two_polls_arrives(place: Place) -> None:
-    """An original told of the closing only, or of nothing."""
+    """Weakness: the closing was told of only, or nothing."""
     issue = place.fake.open(place.repository, "short-lived")
     place.fake.close(issue, "not_planned")
     place.sync()
@@ -164,7 +164,7 @@ def test_what_was_opened_and_closed_between_two_polls_arrives(place: Place) -> N
 
 
 def test_a_merge_is_one_event_that_says_so(place: Place, clock: Clock) -> None:
-    """An original emitted `closed` and `merged` together."""
+    """Weakness: `closed` and `merged` came together."""
     pull = place.fake.open(place.repository, "Fix it", pull=True)
     place.sync()
     clock.tick()
@@ -177,7 +177,7 @@ def test_a_merge_is_one_event_that_says_so(place: Place, clock: Clock) -> None:
 
 
 def test_a_comment_knows_its_issues_title_and_whether_that_is_a_pull_request(place: Place, clock: Clock) -> None:
-    """Comments of an original have an empty title, and say of each that it is on no pull request."""
+    """Weakness: comments had an empty title, and said of each that it was on no pull request."""
     pull = place.fake.open(place.repository, "Fix it", pull=True)
     comment = place.fake.comment(pull, "first")
     place.sync()
@@ -200,7 +200,7 @@ def test_the_title_of_an_issue_that_never_came_is_asked_for(place: Place, clock:
 
 
 def test_a_lists_403_discards_nothing_of_the_others(place: Place) -> None:
-    """In an original one endpoint's 403 discarded all events."""
+    """Weakness: one endpoint's 403 discarded all events."""
     issue = place.fake.open(place.repository, "an issue")
     place.fake.comment(issue, "a comment")
     place.fake.fail_next("forbidden", "^GET /repos/acme/app/issues/comments")
@@ -212,7 +212,7 @@ def test_a_lists_403_discards_nothing_of_the_others(place: Place) -> None:
 
 
 def test_a_limit_in_the_middle_moves_no_bookmark_of_what_was_not_read(place: Place) -> None:
-    """A partial result of an original moved the bookmark past what it had not polled."""
+    """Weakness: a partial result moved the bookmark past what was not polled."""
     issue = place.fake.open(place.repository, "an issue")
     place.fake.comment(issue, "a comment")
     place.fake.fail_next("rate_limit", "^GET /repos/acme/app/issues/comments", retry_after_s=7)
@@ -227,7 +227,7 @@ def test_a_limit_in_the_middle_moves_no_bookmark_of_what_was_not_read(place: Pla
 
 
 def test_an_error_on_a_later_page_loses_and_doubles_nothing(place: Place, clock: Clock) -> None:
-    """An original updated its cache before it had succeeded."""
+    """Weakness: the cache was updated before the poll had succeeded."""
     for number in range(150):
         place.fake.open(place.repository, f"issue {number}")
         clock.tick()
@@ -248,7 +248,7 @@ def test_an_error_on_a_later_page_loses_and_doubles_nothing(place: Place, clock:
 
 
 def test_a_restart_begins_where_it_was(place: Place, clock: Clock) -> None:
-    """An original began at 1970 after every restart, and used up its rate limit."""
+    """Weakness: every restart began at 1970, and used up the rate limit."""
     place.fake.open(place.repository, "before")
     place.sync()
     clock.tick(3600)
@@ -379,7 +379,7 @@ def test_another_repository_under_the_old_name_starts_afresh(place: Place, clock
 @pytest.mark.parametrize("kind", ["empty", "html", "wrong_shape", "truncated", "unavailable", "drop"])
 @pytest.mark.parametrize("where", ["^GET /repos/acme/app$", "^GET /repos/acme/app/issues$"], ids=["repo", "list"])
 def test_nonsense_moves_no_bookmark_and_crashes_nothing(place: Place, kind: str, where: str) -> None:
-    """An empty body crashed an original."""
+    """Weakness: an empty body was a crash."""
     place.fake.open(place.repository, "an issue")
     before = place.checkpoint()
     place.fake.fail_next(kind, where)  # type: ignore[arg-type]
@@ -400,7 +400,7 @@ def test_nonsense_moves_no_bookmark_and_crashes_nothing(place: Place, kind: str,
 def test_a_record_that_is_none_refuses_its_page_and_names_the_field(
     place: Place, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, object]
 ) -> None:
-    """An original skipped what had a bad date."""
+    """Weakness: what had a bad date was skipped."""
     place.fake.open(place.repository, "an issue")
     real = type(place.fake.shapes).issue
     with monkeypatch.context() as patch:
@@ -413,7 +413,7 @@ def test_a_record_that_is_none_refuses_its_page_and_names_the_field(
 
 
 def test_a_feed_that_fails_says_so_in_its_state_and_waits_longer_each_time(place: Place) -> None:
-    """Originals showed a failing source as healthy, or went on at full rate."""
+    """Weakness: a failing source looked healthy, or was asked on at full rate."""
     place.fake.fail_next("html", "^GET /repos/acme/app", n=50)
     place.start()
     place.wait(lambda: place.status.get("state") == "failing")
@@ -423,7 +423,7 @@ def test_a_feed_that_fails_says_so_in_its_state_and_waits_longer_each_time(place
 
 
 def test_a_refused_token_ends_the_process_with_its_code(place: Place) -> None:
-    """An original wrote a line on a console, and went on with no events."""
+    """Weakness: it was a line on a console, and no events came."""
     with pytest.raises(AuthError) as caught:
         place.sync(token="ghp_wrong")
     assert "GITHUB_TOKEN" in caught.value.hint

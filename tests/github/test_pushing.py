@@ -58,7 +58,7 @@ def door(place: Place) -> Door:
 
 
 def test_a_push_and_the_poll_after_it_are_one_event(door: Door) -> None:
-    """Hybrid sources of an original delivered twice, and broke their own loop."""
+    """Weakness: what was polled and pushed came twice."""
     place = door.open().place
     issue = place.fake.open(place.repository, "It crashes", "boom", labels=["bug"])
     pull = place.fake.open(place.repository, "Fix it", pull=True)
@@ -92,7 +92,7 @@ def test_a_poll_and_the_late_push_of_the_same_are_one_event(door: Door) -> None:
 
 
 def test_what_is_pushed_has_the_shape_of_what_is_polled(door: Door, place: Place, clock: Clock) -> None:
-    """In an original, labels were missing in one and states were spelt differently in the other."""
+    """Weakness: labels were missing in one, and states were spelt differently in the other."""
     fake = place.fake
     pull = fake.open(
         place.repository, "Fix it", "Fixes #3", labels=["b", "a"], assignees=[fake.person("bob")], pull=True
@@ -121,7 +121,7 @@ def test_what_is_pushed_has_the_shape_of_what_is_polled(door: Door, place: Place
 
 
 def test_every_change_is_pushed_with_its_action_and_who_did_it(door: Door, clock: Clock) -> None:
-    """An original named the sender as the author."""
+    """Weakness: who pushed counted as the author."""
     place = door.open().place
     issue = place.fake.open(place.repository, "It crashes")
     clock.tick()
@@ -136,7 +136,7 @@ def test_every_change_is_pushed_with_its_action_and_who_did_it(door: Door, clock
 
 
 def test_a_redelivery_is_acknowledged_and_makes_no_second_event_also_after_a_restart(door: Door) -> None:
-    """An original knew what it had seen in memory only, and forgot it at every restart."""
+    """Weakness: what had been seen was known in memory only, and forgotten at every restart."""
     place = door.open().place
     issue = place.fake.open(place.repository, "It crashes")
     place.fake.label(issue, "bug")  # in the same second
@@ -174,7 +174,7 @@ def test_a_push_that_was_overtaken_is_no_step_back(door: Door, clock: Clock) -> 
 
 
 def test_a_push_that_got_lost_is_polled_whatever_it_was(door: Door, clock: Clock) -> None:
-    """What GitHub fails to deliver was lost for ever; the reconciliation of an original knew comments only."""
+    """Weakness: what GitHub fails to deliver was lost for ever, or only comments were looked for."""
     place = door.open().place
     assert door.hook is not None
     door.hook.paused = True
@@ -217,8 +217,34 @@ def test_unknown_events_are_events_with_all_that_came(door: Door) -> None:
     assert (source(new).platform_event, new.conversation.id) == ("something_new", REPOSITORY)
 
 
+def test_each_edit_of_a_comment_comes_and_names_the_one_that_it_replaces(door: Door, clock: Clock) -> None:
+    """Weakness: a bot that edits its comment was heard of with its placeholder, or after a time, out of memory."""
+    place = door.open().place
+    issue = place.fake.open(place.repository, "It crashes")
+    comment = place.fake.comment(issue, "working on it …")
+    clock.tick()
+    place.fake.edit_comment(comment, "It is fixed.")
+    door.taken()
+    _, first, edited = place.events
+    assert (first.content.text, edited.content.text) == ("working on it …", "It is fixed.")
+    assert source(edited).supersedes == first.id
+    door.poll()
+    assert len(place.events) == 3
+
+
+def test_a_review_that_is_dismissed_is_not_told_as_one_that_was_submitted(door: Door) -> None:
+    """Weakness: whatever happened to a review was "submitted"."""
+    place = door.open().place
+    for action in ("submitted", "edited", "dismissed"):
+        place.fake.happen(place.repository, "pull_request_review", action, review={"id": 5, "state": action})
+    door.taken()
+    assert [source(m).platform_event for m in place.events] == [
+        f"pull_request_review.{action}" for action in ("submitted", "edited", "dismissed")
+    ]
+
+
 def test_the_filter_of_events_stops_the_unknown_ones_too(door: Door) -> None:
-    """Raw events of an original passed every filter."""
+    """Weakness: other events than the known ones passed every filter."""
     place = door.open(events=["issues", "workflow_run.completed"]).place
     issue = place.fake.open(place.repository, "It crashes")
     place.fake.comment(issue, "not wanted")

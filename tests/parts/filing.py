@@ -6,8 +6,8 @@ import http.client
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self, cast
+from http.server import BaseHTTPRequestHandler
+from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from connectors.base.declaration import Capabilities
@@ -15,6 +15,7 @@ from connectors.base.message import ConnectorInfo, Content, Conversation, Messag
 from connectors.base.options import option
 from connectors.parts.downloads import Downloads, FetchFailed, FetchLater
 from connectors.testing.fake import FakeConnector, FakeOptions
+from tests.loopback import Loopback
 
 CHUNK = 4096
 
@@ -101,7 +102,7 @@ def event(number: str, files: list[str], conversation: str = "C1", **entry: Any)
     )
 
 
-class FileServer:
+class FileServer(Loopback):
     """Serves files by name, on loopback. What a name begins with decides how.
 
     hang-     half of it, and then nothing until `release()`; the whole of it in later requests
@@ -112,64 +113,36 @@ class FileServer:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.asked: Counter[str] = Counter()
         self.files: dict[str, bytes] = {}
         self.busy = True
         self._free = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self.origin
 
     def release(self) -> None:
         """Those that hang go on."""
         self._free.set()
 
-    def wait(self) -> None:
-        """Until `release()`."""
-        self._free.wait()
-
-    def content(self, name: str) -> bytes:
-        return self.files.get(name, name.encode())
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        name = unquote(request.path[1:])
+        self.asked[name] += 1
+        kind = name.partition("-")[0]
+        data = self.files.get(name, name.encode())
+        request.send_response({"gone": 404, "later": 503 if self.busy else 200}.get(kind, 200))
+        request.send_header("Content-Type", "text/html" if kind == "html" else "application/octet-stream")
+        request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        if kind == "hang":
+            request.wfile.write(data[: len(data) // 2])
+            request.wfile.flush()
+            self._free.wait()
+            data = data[len(data) // 2 :]
+        request.wfile.write(data)
 
     def __exit__(self, *_: object) -> None:
         self.release()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            pass
-
-        def do_GET(self) -> None:
-            name = unquote(self.path[1:])
-            server.asked[name] += 1
-            kind = name.partition("-")[0]
-            data = server.content(name)
-            status = {"gone": 404, "later": 503 if server.busy else 200}.get(kind, 200)
-            try:
-                self.send_response(status)
-                self.send_header("Content-Type", "text/html" if kind == "html" else "application/octet-stream")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                if kind == "hang":
-                    self.wfile.write(data[: len(data) // 2])
-                    self.wfile.flush()
-                    server.wait()
-                    data = data[len(data) // 2 :]
-                self.wfile.write(data)
-            except OSError:
-                return  # the connector was killed, or wants no more
-
-    return Handler
+        super().__exit__()

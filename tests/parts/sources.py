@@ -118,14 +118,41 @@ def note(record_id: str, text: str = "", **fields: Any) -> Event:
     return Event(record_id, text, platform_event="note", **fields)
 
 
-class Place:
+class Seen:
+    """What can be seen of one instance of a source, whose platform is a folder."""
+
+    def __init__(self, home: Path, name: str, folder: Path) -> None:
+        self.home = home
+        self.name = name
+        self.folder = folder
+        self.folder.mkdir()
+
+    @property
+    def polls(self) -> list[dict[str, Any]]:
+        """The polls that began."""
+        path = self.folder / "polls.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def events(self) -> list[Message]:
+        """What is in the inbox, in order of arrival; not the events of kind delivery."""
+        found = [Message.from_file(path) for path in sorted((self.home / "messages/inbox").glob("*.json"))]
+        return [message for message in found if message.kind == "event"]
+
+    @property
+    def texts(self) -> list[str]:
+        return [message.content.text for message in self.events]
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return StatusFile(Home(self.home), self.name).read()
+
+
+class Place(Seen):
     """A home with a ListSource's platform in it."""
 
     def __init__(self, home: Path, name: str = "list-main") -> None:
-        self.home = home
-        self.name = name
-        self.folder = home / f"platform-{name}"
-        self.folder.mkdir()
+        super().__init__(home, name, home / f"platform-{name}")
         self.has()
 
     def has(self, *records: tuple[str, str], **platform: Any) -> None:
@@ -147,26 +174,6 @@ class Place:
     def here(self, cls: type[SourceConnector] = ListSource, **config: Any) -> SourceConnector:
         """The source in this process, not running."""
         return cls(self.name, self.home, {**self.config, **config})
-
-    @property
-    def polls(self) -> list[dict[str, Any]]:
-        """The polls that began."""
-        path = self.folder / "polls.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    @property
-    def events(self) -> list[Message]:
-        """What is in the inbox, in order of arrival; not the events of kind delivery."""
-        found = [Message.from_file(path) for path in sorted((self.home / "messages/inbox").glob("*.json"))]
-        return [message for message in found if message.kind == "event"]
-
-    @property
-    def texts(self) -> list[str]:
-        return [message.content.text for message in self.events]
-
-    @property
-    def status(self) -> dict[str, Any]:
-        return StatusFile(Home(self.home), self.name).read()
 
     def ask(self, file: str = "sync.json") -> None:
         """As an agent does: {"action": "sync"}."""

@@ -195,6 +195,12 @@ def test_kinds_may_say_what_their_payload_is() -> None:
         check_all([Event("1", platform_event="issue", payload={"number": "five"})], kinds)
 
 
+def test_an_empty_payload_is_checked_like_any_other() -> None:
+    """Weakness: where nothing was given, nothing was checked."""
+    with pytest.raises(BadBatch, match=r"payload.number: Field required"):
+        check_all([Event("1", platform_event="issue")], {"issue": Issue})
+
+
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text() | st.binary(), st.lists, max_leaves=5))
 def test_nothing_that_is_given_as_a_field_breaks_the_check(value: Any) -> None:
     for name in ("origin_id", "text", "platform_event", "type", "payload", "occurred_at", "score", "attachments"):

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -679,6 +679,60 @@ def test_partial_failures_are_shown_and_are_no_failure(place: Place) -> None:
         place.has(*AB)
         synced(place, "again.json")
         state(place, "connected")
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{"next_s": "soon"}, {"next_s": float("nan")}, {"next_s": -1}, {"problems": "one"}]
+)
+def test_a_result_that_makes_no_sense_writes_nothing_and_poisons_no_later_run(
+    place: Place, nonsense: dict[str, Any]
+) -> None:
+    """Weakness: what a run returned was looked at after its rows were written, and then in every later start."""
+    place.has(*AB)
+    Odd.fields = nonsense
+    with pytest.raises(TypeError, match=next(iter(nonsense))):
+        once(place, Odd)
+    assert (place.events, kept(place)) == ([], None)
+    assert once(place)["new"] == 2
+
+
+class Odd(ListSource):
+    """Says of its result what the test wants."""
+
+    fields: ClassVar[dict[str, Any]] = {}
+
+    def poll(self, checkpoint: Any) -> PollResult:
+        found = super().poll(checkpoint)
+        return PollResult(found.events, found.checkpoint, **self.fields)
+
+
+@pytest.mark.parametrize("after_s", ["soon", float("nan"), float("inf"), 10**400])
+def test_a_wait_that_is_none_is_a_failure_like_any_other_and_no_wait_without_end(place: Place, after_s: Any) -> None:
+    """Weakness: a failing source was asked on at full rate, or by a header of nonsense never again."""
+    Limited.after_s = after_s
+    with pytest.raises(RetryLater):
+        once(place, Limited)
+    found = Note.read(kept(place, NOTE))
+    assert (found.failures, found.held) == (1, False)
+    assert 1 <= found.wait_s <= 900
+
+
+@pytest.mark.parametrize(("after_s", "wait_s"), [("7", 7), (1e12, 366 * 86_400), (0, 1), (-5, 1)])
+def test_a_wait_of_the_platforms_is_a_number_of_seconds_with_a_bound(place: Place, after_s: Any, wait_s: float) -> None:
+    Limited.after_s = after_s
+    with pytest.raises(RetryLater):
+        once(place, Limited)
+    found = Note.read(kept(place, NOTE))
+    assert (found.failures, found.held, found.wait_s) == (0, True, wait_s)
+
+
+class Limited(ListSource):
+    """Lets itself be asked again after whatever the test says."""
+
+    after_s: Any = None
+
+    def poll(self, checkpoint: Any) -> PollResult:
+        raise RetryLater("rate limit", after_s=self.after_s)
 
 
 def test_five_failures_in_a_row_are_an_alert(place: Place) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from xml.sax.saxutils import escape
+
+from tests.loopback import Loopback, headers_of
 
 
 @dataclass
@@ -30,63 +31,42 @@ class Request:
     headers: Mapping[str, str]
 
 
-class Site:
+class Site(Loopback):
     """`pages[path]` may be changed at any time; `requests` are those that came."""
 
+    protocol = "HTTP/1.1"
+
     def __init__(self) -> None:
+        super().__init__()
         self.pages: dict[str, Page] = {}
         self.requests: list[Request] = []
         self.sent = 0  #: bytes of bodies
-        site = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-                """Nothing."""
-
-            def do_GET(self) -> None:
-                site.answer(self)
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """A reader that has enough closes the connection."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        page = self.pages.get(handler.path, Page(b"there is nothing here", 404))
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        page = self.pages.get(request.path, Page(b"there is nothing here", 404))
         headers, status = dict(page.headers), page.status
         if page.etags and status == 200 and page.chunks is None:
             headers.setdefault("ETag", f'"{sha256(page.body).hexdigest()[:8]}"')
             headers.setdefault("Last-Modified", formatdate(0, usegmt=True))
-            if handler.headers.get("If-None-Match") == headers["ETag"]:
+            if request.headers.get("If-None-Match") == headers["ETag"]:
                 status = 304
-        self.requests.append(Request(handler.path, status, {n.lower(): v for n, v in handler.headers.items()}))
-        handler.send_response(status)
+        self.requests.append(Request(request.path, status, headers_of(request)))
+        request.send_response(status)
         if page.chunks is not None:
-            handler.close_connection = True
+            request.close_connection = True
             headers.setdefault("Connection", "close")
         elif status != 304:
             headers.setdefault("Content-Length", str(len(page.body)))
         for name, value in headers.items():
-            handler.send_header(name, value)
-        handler.end_headers()
+            request.send_header(name, value)
+        request.end_headers()
         for chunk in () if status == 304 else page.chunks() if page.chunks is not None else (page.body,):
-            handler.wfile.write(chunk)
+            request.wfile.write(chunk)
             self.sent += len(chunk)
 
     def has(self, path: str, *entries: Mapping[str, Any] | str, **page: Any) -> None:
         """A feed with these entries, newest first."""
         self.pages[path] = Page(feed(*entries), **page)
-
-    @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
 
     def url(self, path: str = "/feed", host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -94,15 +74,6 @@ class Site:
     @property
     def statuses(self) -> list[int]:
         return [request.status for request in self.requests]
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def feed(*entries: Mapping[str, Any] | str, title: str = "News", more: str = "") -> bytes:

@@ -6,15 +6,13 @@ import gzip
 import threading
 import zlib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
 from connectors.base.errors import RetryLater
 from connectors.rss.faults import FeedError, Gone
-from connectors.rss.fetching import Answer, Fetcher, wait_of
+from connectors.rss.fetching import Answer, Fetcher
 from connectors.rss.options import ArticleFeed
 from tests.rss.site import Page, Site, feed
 
@@ -214,13 +212,3 @@ def test_nobody_there_is_a_fault_of_this_feed(site: Site) -> None:
         url = other.url()
     with pytest.raises(FeedError, match=url):
         Fetcher("tests").fetch(url, ArticleFeed(name="a", url=url, private=True))
-
-
-def test_retry_after_is_seconds_or_a_date_and_never_nonsense() -> None:
-    now = datetime(2026, 11, 20, tzinfo=UTC)
-    assert wait_of("30", now) == 30
-    assert wait_of(format_datetime(now + timedelta(hours=1), usegmt=True), now) == 3600
-    assert wait_of(format_datetime(now - timedelta(hours=1), usegmt=True), now) == 1
-    assert wait_of("9" * 400, now) == 86_400
-    for text in ("", "soon", "-5", "nan", "Fri, 99 Nov 2026 10:00:00 GMT"):
-        assert 1 <= wait_of(text, now) <= 86_400

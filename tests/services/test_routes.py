@@ -134,6 +134,52 @@ def test_the_prompt_file_is_the_text_filled_in_without_its_front_matter(box: Hom
     assert (out["text"], out["metadata"]["role"]) == ("Review PR 7.\n", "reviewer")
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        b"---\r\nrole: reviewer\r\n---\r\nReview {{ content.text }}.\r\n",
+        b"\xef\xbb\xbf---\nrole: reviewer\n---\nReview {{ content.text }}.\n",
+    ],
+    ids=["CRLF", "byte order mark"],
+)
+def test_front_matter_is_known_however_its_editor_ends_lines(box: Home, file: bytes) -> None:
+    """Weakness: with CRLF it was no front matter, and was sent as part of the text."""
+    (box.root / "review.md").write_bytes(file)
+    drop(box, event("e1", text="PR 7"))
+    with running(box, {"name": "r", "then": {"outbox": "team", "conversation_id": "C9", "prompt_file": "review.md"}}):
+        wait_for(lambda: outgoings(box), deadline_s=20)
+    assert [out["text"] for out in outgoings(box)] == ["Review PR 7.\n"]
+
+
+def test_a_prompt_file_that_is_not_there_is_waited_for_and_nothing_goes_out_without_it(box: Home) -> None:
+    """Weakness: without its prompt the event was delivered all the same, and nobody was told."""
+    drop(box, event("e1", text="PR 7"))
+    then = {"outbox": "team", "conversation_id": "C9", "prompt_file": "review.md"}
+    with running(box, {"name": "r", "then": then}) as routes:
+        wait_for(lambda: "prompt file of route r cannot be read" in str(routes.status.get("note")), deadline_s=20)
+        assert outgoings(box) == []
+        (box.root / "review.md").write_text("Review {{ content.text }}.")
+        wait_for(lambda: outgoings(box), deadline_s=20)
+    assert [out["text"] for out in outgoings(box)] == ["Review PR 7."]
+
+
+def test_of_several_routes_each_gets_the_event_as_it_came_and_none_twice(box: Home) -> None:
+    """Weakness: what one route set in an event was there for the next, and an error dropped what came after it."""
+    box.make(box.outbox("log"))
+    drop(box, event("e1", metadata={"topic": "rain"}))
+    first = {"name": "a", "then": {**TO_TEAM["then"], "metadata": {"topic": "snow"}}}  # type: ignore[dict-item]
+    broken = {"name": "b", "then": {"outbox": "late", "conversation_id": "C1"}}
+    last = {"name": "c", "then": {"outbox": "log", "conversation_id": "C1", "text": "{{ metadata.topic }}"}}
+    with running(box, first, broken, last) as routes:
+        wait_for(lambda: outgoings(box, "log") and routes.status.get("state") == "stuck", deadline_s=20)
+        assert outgoings(box, "log")[0]["text"] == "rain"
+        for name in event_names(box.outbox("team")):
+            (box.outbox("team") / name).unlink()  # as its connector does
+        box.make(box.outbox("late"))
+        routes.acked(box, 1)
+    assert [len(outgoings(box, name)) for name in ("team", "late", "log")] == [0, 1, 1]
+
+
 def test_what_cannot_be_sent_on_waits_says_why_and_holds_up_nothing(box: Home) -> None:
     drop(box, event("e1"), event("e2", metadata={"topic": "rain"}))
     route = {"name": "t", "then": {"outbox": "team", "conversation_id": "C1", "text": "{{ metadata.topic }}"}}

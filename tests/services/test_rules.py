@@ -43,6 +43,9 @@ EVENT: dict[str, Any] = {
         ({"filter": {"event.payload.title": "Crash on start", "event.payload.number": 8}}, False),
         ({"filter": {"event.payload.milestone": None}}, True),
         ({"filter": {"event.payload.title": None}}, False),
+        # Weakness: a text with a comma was split into a list, so that no regular expression could count.
+        ({"filter": {"event.payload.title": "Crash on start, Crash"}}, False),
+        ({"filter": {"event.payload.title": "/^C[a-z]{1,9} on/"}}, True),
         ({"exclude": {"event.payload.labels": "ui"}}, False),
         ({"exclude": {"event.payload.labels": "docs", "event.payload.number": 7}}, False),
         ({"exclude": {"event.payload.labels": "docs"}}, True),
@@ -71,6 +74,10 @@ def test_what_an_outgoing_gave_rise_to_is_taken_only_by_name(kind: str) -> None:
         ({"then": {"outbox": "x"}, "when": {"events": ["a"]}}, "events"),
         ({"then": {"outbox": "x"}, "dedupe": {"by": ["a"], "window": "soon"}}, "soon"),
         ({"then": {"outbox": "x"}, "name": "../x"}, "pattern"),
+        # Weakness: a word that was mistyped was taken, and the rule never held.
+        ({"then": {"outbox": "x"}, "when": {"type": "resource.chnaged"}}, 'did you mean "resource.changed"'),
+        ({"then": {"outbox": "x"}, "when": {"kind": ["evnt"]}}, 'no event has the kind "evnt" .did you mean "event"'),
+        ({"then": {"outbox": "x"}, "dedupe": {"fields": ["id"]}}, "fields"),
     ],
 )
 def test_a_route_that_cannot_be_is_refused_and_says_why(route: dict[str, Any], words: str) -> None:
@@ -100,6 +107,20 @@ def test_without_a_text_it_is_the_prompt_and_without_that_the_events() -> None:
 def test_an_action_has_its_input_with_its_types() -> None:
     then = Then.model_validate({"outbox": "gh", "action": "comment", "input": {"issue": "{{ event.payload.number }}"}})
     assert then.outgoing(EVENT)["input"] == {"issue": 7}
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ event.payload.number }}", "7"),
+        ("{{ event.payload.draft }}", "false"),
+        ("{{ event.payload.labels }}", '["bug", "ui"]'),
+        ("of {{ event.payload.labels }}", 'of ["bug", "ui"]'),
+    ],
+)
+def test_a_text_is_a_text_whatever_is_at_the_place(template: str, text: str) -> None:
+    """Weakness: an object was "[object Object]"."""
+    assert Then.model_validate({"outbox": "team", "text": template}).outgoing(EVENT)["text"] == text
 
 
 def test_what_is_not_there_is_no_empty_text() -> None:

@@ -50,6 +50,22 @@ def test_blocks_are_passed_on_and_call_nobody(live: Live) -> None:
     assert message["blocks"] == [{"type": "section", "text": {"type": "mrkdwn", "text": "@here *look*"}}]
 
 
+@pytest.mark.parametrize(
+    ("blocks", "says"),
+    [
+        ([{"type": "divider"}] * 51, "block-kit-builder"),  # more than Slack takes
+        ([{"text": "Yes"}], "block-kit-builder"),  # no type
+        ({"type": "divider"}, "no list"),
+        ("Yes", "no list"),
+    ],
+)
+def test_bad_blocks_are_a_dead_letter_that_says_what_to_mend(live: Live, blocks: object, says: str) -> None:
+    reason = live.refused(conversation_id="C1", text="fallback", metadata={"blocks": blocks})
+    assert says in f"{reason.reason} {reason.hint}"
+    assert reason.class_ == "rejected"
+    assert live.fake.messages("C1") == []
+
+
 def test_html_is_refused_with_a_way_out(live: Live) -> None:
     reason = live.refused(conversation_id="C1", text="<b>x</b>", format="html")
     assert "markdown" in reason.hint

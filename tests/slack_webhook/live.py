@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 from connectors.slack_webhook.connector import SlackWebhookConnector
+from tests.loopback import Loopback, body_of, reply
 from tests.webhook.live import Hook
 
 _FAILURES = {
@@ -23,31 +24,19 @@ _FAILURES = {
 }
 
 
-class Channel:
+class Channel(Loopback):
     """What was posted there, as `sent` bodies; `fail_next` as the contract suite asks."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.bodies: list[dict[str, Any]] = []
         self.answers: list[tuple[int, str]] = []
         self._failures: list[str] = []
         self._over = threading.Event()
-        channel = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-                """Nothing."""
-
-            def do_POST(self) -> None:
-                channel.take(self)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/services/T0/B0/hunter22"
+        return f"{self.origin}/services/T0/B0/hunter22"
 
     @property
     def texts(self) -> list[str]:
@@ -56,8 +45,8 @@ class Channel:
     def fail_next(self, kind: str) -> None:
         self._failures.append(kind)
 
-    def take(self, request: BaseHTTPRequestHandler) -> None:
-        body = json.loads(request.rfile.read(int(request.headers.get("Content-Length") or 0)))
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = json.loads(body_of(request))
         kind = self._failures.pop(0) if self._failures else ""
         status, word = self.answers.pop(0) if self.answers else _FAILURES.get(kind, (200, "ok"))
         if status == 200:
@@ -68,22 +57,11 @@ class Channel:
             request.close_connection = True
             request.connection.shutdown(socket.SHUT_RDWR)
             return
-        request.send_response(status)
-        request.send_header("Content-Length", str(len(word)))
-        if status == 429:
-            request.send_header("Retry-After", "1")
-        request.end_headers()
-        request.wfile.write(word.encode())
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        reply(request, word.encode(), status, {"Retry-After": "1"} if status == 429 else {})
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__()
 
 
 class Posting(Hook):

@@ -34,15 +34,25 @@ class Bot:
         self._processes: list[RunningConnector] = []
         self._threads: list[tuple[TelegramConnector, threading.Thread]] = []
         self._dropped = 0
+        self._polled = 0
 
     def run(self) -> TelegramConnector:
-        """In a thread of this process; waits until it is connected."""
+        """In a thread of this process; waits until it is connected and, if it polls, has said what it wants: updates of
+        some kinds are made only after that (https://core.telegram.org/bots/api#getupdates, allowed_updates)."""
+        self._polled = len(self.fake.calls("getUpdates"))
         connector = TelegramConnector(NAME, self.home.root, self.options)
         thread = threading.Thread(target=self._run, args=(connector,), daemon=True)
         self._threads.append((connector, thread))
         thread.start()
-        self.wait(lambda: not thread.is_alive() or self.status.get("state") == "connected")
+        self.wait(lambda: not thread.is_alive() or self._receives())
         return connector
+
+    def _receives(self) -> bool:
+        polls = "webhook_url" not in self.options and self.options["base_url"] == self.fake.base_url
+        return self.status.get("state") in {"connected", "conflict"} and (not polls or bool(self._polls()))
+
+    def _polls(self) -> list[Any]:
+        return self.fake.calls("getUpdates")[self._polled :]
 
     def stop(self) -> None:
         """End what `run` began."""

@@ -165,6 +165,63 @@ def test_a_file_that_is_too_large_is_a_placeholder_with_its_reason(fake: FakeTel
     assert "20 MB" in entry["error"]
 
 
+def test_a_web_page_instead_of_a_file_is_a_placeholder_with_its_reason(fake: FakeTelegram, bot: MakeBot) -> None:
+    """As a proxy in between answers, with status 200."""
+    ada = fake.user("Ada")
+    chat, one = fake.private(ada), bot(allow={"users": [str(ada.id)]}, download_timeout_s=1)
+    fake.fail_next("page", "download", n=100)
+    one.run()
+    fake.post(chat, ada, "n", document=File("n.pdf", b"%PDF", media_type="application/pdf"))
+    [entry] = one.event().content.attachments
+    assert "path" not in entry
+    assert "a web page came instead of the file" in entry["error"]
+
+
+def test_what_has_another_length_than_telegram_named_is_a_placeholder(fake: FakeTelegram, bot: MakeBot) -> None:
+    ada = fake.user("Ada")
+    chat, one = fake.private(ada), bot(allow={"users": [str(ada.id)]}, download_timeout_s=1)
+    fake.fail_next("reject", "download", n=100, code=200)
+    one.run()
+    fake.post(chat, ada, "n", document=File("n.pdf", b"%PDF", media_type="application/pdf"))
+    [entry] = one.event().content.attachments
+    assert "path" not in entry
+    assert "bytes came instead of 4" in entry["error"]
+
+
+def test_a_web_page_that_was_sent_is_a_file(fake: FakeTelegram, bot: MakeBot) -> None:
+    ada = fake.user("Ada")
+    chat, one = fake.private(ada), bot(allow={"users": [str(ada.id)]})
+    one.run()
+    fake.post(chat, ada, "n", document=File("n.html", b"<!DOCTYPE html>", media_type="text/html"))
+    [entry] = one.event().content.attachments
+    assert (one.home.root / entry["path"]).read_bytes() == b"<!DOCTYPE html>"
+
+
+def test_a_web_page_instead_of_updates_is_survived(fake: FakeTelegram, bot: MakeBot) -> None:
+    ada = fake.user("Ada")
+    chat, one = fake.private(ada), bot(allow={"users": [str(ada.id)]})
+    one.run()
+    fake.fail_next("page", "getUpdates", n=2)
+    fake.post(chat, ada, "after the page")
+    assert one.event().content.text == "after the page"
+
+
+def test_texts_of_a_megabyte_control_characters_and_paths_as_names_are_data(fake: FakeTelegram, bot: MakeBot) -> None:
+    ada = fake.user("Ada \x1b[2J\x07\u202e")
+    chat, one = fake.private(ada), bot(allow={"users": [str(ada.id)]})
+    one.run()
+    fake.post(chat, ada, "n", document=File("../../\x1b[2J/etc/passwd", b"x"))
+    sent = {"message_id": 77, "date": 1_700_000_000, "chat": {"id": chat.id, "type": "private"}}
+    fake.inject({"message": {**sent, "from": {"id": ada.id, "first_name": "Ada"}, "text": "y" * 1_000_000}})
+    first, second = one.wait_events(2)
+    [entry] = first.content.attachments
+    assert first.sender.id == str(ada.id)
+    assert (one.home.root / entry["path"]).resolve().is_relative_to(one.home.attachments)
+    assert "/" not in entry["name"]
+    assert "\x1b" not in entry["name"]
+    assert second.content.text == "y" * 1_000_000
+
+
 def test_a_file_that_failed_can_be_fetched_again(fake: FakeTelegram, bot: MakeBot) -> None:
     ada = fake.user("Ada")
     chat, one = fake.private(ada), bot(allow={"users": [str(ada.id)]})

@@ -81,6 +81,27 @@ def test_a_long_text_goes_in_parts_that_fit(fake: FakeTelegram, bot: MakeBot) ->
     assert joined == "".join(text.replace("**", "").split())
 
 
+def test_no_part_has_more_formats_than_telegram_shows(fake: FakeTelegram, bot: MakeBot) -> None:
+    """Telegram shows the first 100 and ignores the others, without a word."""
+    fake.private(fake.user("Ada", id=501))
+    one = bot()
+    one.run()
+    one.sent(501, " ".join(f"**{n}**" for n in range(150)))
+    counts = [len([entity for entity in sent.entities if entity["type"] == "bold"]) for sent in fake.sent]
+    assert sum(counts) == 150
+    assert max(counts) <= 100
+
+
+def test_a_web_page_instead_of_an_answer_is_tried_again(fake: FakeTelegram, bot: MakeBot) -> None:
+    """As a proxy in between answers, with status 200: nobody knows whether it was sent."""
+    fake.private(fake.user("Ada", id=501))
+    one = bot()
+    one.run()
+    fake.fail_next("page", "sendMessage")
+    assert one.sent(501, "hello").ambiguous
+    assert [sent.text for sent in fake.sent] == ["hello"]
+
+
 def test_links_have_no_preview_when_that_is_off(fake: FakeTelegram, bot: MakeBot) -> None:
     fake.private(fake.user("Ada", id=501))
     one = bot(link_preview=False)

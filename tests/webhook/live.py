@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from connectors.base.message import Message, Reason, Receipt
 from connectors.parts.signatures import Scheme, sign
 from connectors.testing import wait_for
 from connectors.webhook.connector import WebhookConnector
+from tests.loopback import Loopback, body_of, headers_of, reply
 
 SECRET = "a secret of the tests"
 
@@ -117,47 +118,21 @@ def read_all(sock: socket.socket) -> bytes:
     return data
 
 
-class Taker:
+class Taker(Loopback):
     """Takes posts on loopback. `answers` are (status, headers, body), one a request; then 200."""
 
     def __init__(self, *answers: tuple[int, dict[str, str], bytes]) -> None:
+        super().__init__()
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []  #: method, path, headers, body
         self.answers = list(answers)
         self.hold: Callable[[], object] = lambda: None
-        taker = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-                """Nothing."""
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                taker.requests.append((self.command, self.path, headers, body))
-                taker.hold()
-                status, more, answer = taker.answers.pop(0) if taker.answers else (200, {}, b'{"id": "m1"}')
-                self.send_response(status)
-                for name, value in {**more, "Content-Length": str(len(answer))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(answer)
-
-            do_PUT = do_POST  # noqa: N815 - the base's name
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self.origin
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.requests.append((request.command, request.path, headers_of(request), body_of(request)))
+        self.hold()
+        status, headers, body = self.answers.pop(0) if self.answers else (200, {}, b'{"id": "m1"}')
+        reply(request, body, status, headers)

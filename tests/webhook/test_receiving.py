@@ -18,6 +18,7 @@ from connectors.base.errors import ConfigError, Exit
 from connectors.base.home import Home
 from connectors.base.message import Message
 from connectors.parts.signatures import sign
+from connectors.parts.webhook import Answer, Delivery
 from connectors.testing import wait_for
 from connectors.webhook.connector import WebhookConnector
 from tests.webhook.live import SECRET, Hook, free_port, read_all, signed
@@ -350,6 +351,23 @@ def test_an_event_that_cannot_be_written_takes_no_other_with_it(home: Path) -> N
         statuses = [answer.result().status_code for answer in answers]
         assert statuses == [200, 500, *[200] * 8]
         assert len(hook.events) == 9
+
+
+class Clumsy(WebhookConnector):
+    """Has a bug, and says what it should not."""
+
+    def _read(self, delivery: Delivery) -> Message | Answer:
+        raise RuntimeError("canary-of-the-operator")
+
+
+def test_a_bug_is_a_500_that_tells_the_sender_nothing_and_the_log_where(home: Path) -> None:
+    """Weakness: the text of the error was the answer."""
+    with Hook(home, Clumsy) as hook:
+        answers = [hook.post({"n": n}) for n in range(2)]
+    assert [(answer.status_code, answer.json()) for answer in answers] == [
+        (500, {"error": "Internal server error"})
+    ] * 2
+    assert "canary-of-the-operator" in "".join(path.read_text() for path in home.glob("logs/*"))
 
 
 def test_one_connection_serves_many_requests_and_pipelined_ones(home: Path) -> None:

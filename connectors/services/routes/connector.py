@@ -36,6 +36,8 @@ LOOK_EVERY_S = 15.0
 AGAIN_S = 2.0
 #: So many events are acknowledged together.
 _TOGETHER = 100
+#: What keeps an event from being sent on until something is mended.
+_TROUBLE = (NothingThere, BadMessage, ConfigError)
 
 
 class RoutesConnector(Connector):
@@ -104,6 +106,11 @@ class RoutesConnector(Connector):
         """File name of an event that could not be sent on -> why."""
         return {}
 
+    @cached_property
+    def _sent_on(self) -> dict[str, set[str]]:
+        """File name of such an event -> the routes by which it has been sent on, which do it no second time."""
+        return {}
+
     @property
     def _routes(self) -> list[Route]:
         return cast(RoutesOptions, self.options).routes
@@ -115,13 +122,13 @@ class RoutesConnector(Connector):
         if self._cursor is None:
             return
         done: list[Event] = []
-        before, self.__dict__["_stuck"] = self._stuck, {}
+        before, self._stuck = self._stuck, {}
         for event in self._cursor.events(again=before):
             if not self._running:
                 break
             try:
                 consumed = self._route(event)
-            except (NothingThere, BadMessage, ConfigError) as error:
+            except _TROUBLE as error:
                 self._stick(event, error, before)
                 continue
             if consumed:
@@ -133,24 +140,41 @@ class RoutesConnector(Connector):
                 done.clear()
         self._cursor.ack_all(done)
         step("route.acked")
+        self._sent_on = {name: sent for name, sent in self._sent_on.items() if name in self._stuck}
         self._tell(before)
 
     def _route(self, event: Event) -> bool:
-        """Send the event on by every route that takes it. Returns whether one of them consumes it."""
-        consumed = False
+        """Send the event on by every route that takes it; one that cannot keeps no other from it.
+
+        Returns whether one of them consumes it. Raises the first trouble.
+        """
+        done = self._sent_on.setdefault(event.path.name, set())
+        consumed, trouble = False, None
         for route in self._routes:
             if not route.when.takes(event.data):
                 continue
             consumed |= route.consume
-            key = route.dedupe.key(event.data) if route.dedupe is not None else None
-            if route.dedupe is not None and key is not None and self._firsts is not None:
-                first = self._firsts.first(route.name, key, event.id, route.dedupe.window_s)
-                step("route.first")
-                if first != event.id:
-                    self.logger.info("route %s: %s is like %s, which was sent on", route.name, event.id, first)
-                    continue
-            self._send_on(route, event)
+            if route.name in done:
+                continue
+            try:
+                self._send_once(route, event)
+                done.add(route.name)
+            except _TROUBLE as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
         return consumed
+
+    def _send_once(self, route: Route, event: Event) -> None:
+        """Unless it is like another event that was sent on."""
+        key = route.dedupe.key(event.data) if route.dedupe is not None else None
+        if route.dedupe is not None and key is not None and self._firsts is not None:
+            first = self._firsts.first(route.name, key, event.id, route.dedupe.window_s)
+            step("route.first")
+            if first != event.id:
+                self.logger.info("route %s: %s is like %s, which was sent on", route.name, event.id, first)
+                return
+        self._send_on(route, event)
 
     def _send_on(self, route: Route, event: Event) -> None:
         prompt = self._prompt(route, event.data)
@@ -171,7 +195,7 @@ class RoutesConnector(Connector):
             return {}
         path = self._home.root / route.then.prompt_file
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
             meta: Any = {}
             if text.startswith("---\n") and (end := text.find("\n---\n", 3)) >= 0:
                 meta, text = yaml.safe_load(text[4 : end + 1]), text[end + 5 :]

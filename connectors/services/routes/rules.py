@@ -18,16 +18,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ConfigDict, field_validator, model_validator
+from pydantic import ConfigDict, ValidationInfo, field_validator, model_validator
 
 from connectors.base import options
-from connectors.base.message import OutgoingMessage
+from connectors.base.message import Kind, OutgoingMessage
 from connectors.base.options import option
+from connectors.base.problems import did_you_mean, nearest
 from connectors.parts.bodies import look_up
+from connectors.parts.events import TYPES
 from connectors.parts.schedule import ScheduleError, parse_interval
-from connectors.parts.templates import render
+from connectors.parts.templates import as_text, render
 from connectors.services.routes.conditions import Test, all_hold, any_holds, compile_conditions
 
 #: What an outgoing itself gives rise to: a route that took it by default would answer its own answers.
@@ -45,6 +47,16 @@ class When(options.Options):
     kind: list[str] = option([], description="Of the event's kind; left out: any but delivery and action_result.")
     filter: dict[str, Any] = option({}, description="Dotted path: value, list of values, /pattern/ or null.")
     exclude: dict[str, Any] = option({}, description="Like filter; one that holds is enough to leave the event out.")
+
+    @field_validator("type", "kind")
+    @classmethod
+    def _exists(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        known = TYPES if info.field_name == "type" else get_args(Kind)
+        for word in value:
+            if word not in known:
+                near = did_you_mean(nearest(word, known))
+                raise ValueError(f'no event has the {info.field_name} "{word}"{near}; there are: {", ".join(known)}')
+        return value
 
     @field_validator("filter", "exclude")
     @classmethod
@@ -95,6 +107,8 @@ class Then(options.Options):
         if not {"text", "action", "attachments"} & fields.keys():
             prompt = context.get("prompt")
             fields["text"] = look_up(context, "content.text") or "" if prompt is None else prompt
+        if fields.get("text") is not None:
+            fields["text"] = as_text(fields["text"])
         return {"connector_instance": self.outbox, **fields}
 
 

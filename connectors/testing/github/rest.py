@@ -70,12 +70,11 @@ class Rest:
         named = re.fullmatch(r"/repos/([^/]+/[^/]+)(/.*)?", asked.path)
         numbered = re.fullmatch(r"/repositories/(\d+)(/.*)?", asked.path)
         if named:
-            repository, moved = self._world.find(named[1])
+            (repository, moved), rest = self._world.find(named[1]), named[2] or ""
         elif numbered:
-            repository, moved = self._world.repositories.get(int(numbered[1])), False
+            repository, moved, rest = self._world.repositories.get(int(numbered[1])), False, numbered[2] or ""
         else:
             raise not_found()
-        rest = (named or numbered)[2] or ""  # type: ignore[index]
         if repository is None or repository.gone or not self._may_see(repository, asked):
             raise not_found()
         if moved:

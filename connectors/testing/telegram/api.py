@@ -80,6 +80,9 @@ class Api:
             raise ApiError(404, "Not Found: method not found")
         with self.world.lock:
             failure = self.failures.take(name)
+        if failure is not None and failure.kind == "page":
+            entry.outcome = "page"
+            return _page()
         result = await self._run(name, params, failure)
         with self.world.lock:
             entry.result, entry.outcome = result, failure.kind if failure else "ok"
@@ -152,6 +155,8 @@ class Api:
         refusal = failure.error()
         if refusal is not None:
             return _refuse(refusal)
+        if failure.kind == "page":
+            return _page()
         if failure.kind == "timeout":
             await self._hang()
         if failure.kind == "cut":  # a part of the content, then nothing
@@ -163,6 +168,10 @@ class Api:
 
 class _Dropped(Exception):
     """The connection is to end before anything was accepted."""
+
+
+def _page() -> web.Response:
+    return web.Response(text="<!DOCTYPE html><title>Proxy</title>Please sign in", content_type="text/html")
 
 
 def _refuse(refusal: ApiError) -> web.Response:

@@ -13,10 +13,11 @@ from connectors.testing.telegram.errors import CONFLICT, ApiError, bad, too_many
 #: rate_limit   429 with parameters.retry_after
 #: unavailable  502: nothing was accepted
 #: conflict     409, as for a second poller
+#: page         200 and a web page, as of a proxy in between: nothing was accepted
 #: drop         the connection ends before anything was accepted
 #: cut          accepted, and the connection ends without an answer: the ambiguous case
 #: timeout      accepted, and no answer comes until `release()`; with getUpdates: a half-open connection
-Kind = Literal["reject", "auth", "rate_limit", "unavailable", "conflict", "drop", "cut", "timeout"]
+Kind = Literal["reject", "auth", "rate_limit", "unavailable", "conflict", "page", "drop", "cut", "timeout"]
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,9 @@ import httpx
 import pytest
 
 from connectors.testing.github import FakeGitHub, Repository
-from tests.github.live import Clock
+from tests.github.conftest import clock, fake
 
-
-@pytest.fixture
-def clock() -> Clock:
-    """The fake's."""
-    return Clock()
-
-
-@pytest.fixture
-def fake(clock: Clock) -> Iterator[FakeGitHub]:
-    """A GitHub on loopback."""
-    with FakeGitHub(clock=clock) as platform:
-        yield platform
+__all__ = ["anybody", "client", "clock", "fake", "repository"]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import hmac
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
@@ -15,6 +15,7 @@ import pytest
 
 from connectors.testing.github import FakeGitHub, Repository
 from connectors.testing.waiting import wait_for
+from tests.loopback import Loopback, body_of, headers_of, reply
 
 ISSUES = "/repos/acme/app/issues"
 
@@ -89,38 +90,25 @@ def test_a_failure_that_does_not_exist_is_told(fake: FakeGitHub) -> None:
 # ── webhooks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Taker:
+class Taker(Loopback):
     """Takes deliveries on loopback; `status` is what it answers."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.status = 200
         self.taken: list[tuple[dict[str, str], bytes]] = []
-        taker = self
+        self.url = f"{self.origin}/hook"
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-                """Nothing."""
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                taker.taken.append(({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(taker.status)
-                self.end_headers()
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.taken.append((headers_of(request), body_of(request)))
+        reply(request, status=self.status)
 
 
 @pytest.fixture
 def taker() -> Iterator[Taker]:
     """Somebody who takes deliveries."""
-    found = Taker()
-    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
-    thread.join()
+    with Taker() as found:
+        yield found
 
 
 def test_a_hook_is_greeted_and_then_told_of_what_it_wants(

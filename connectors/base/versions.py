@@ -19,7 +19,7 @@ _WRITTEN = re.compile(r"""^[ \t]+min_version[ \t]*(?::[^=\n]+)?=[ \t]*["']([\d.]
 
 
 @cache
-def sdk_version() -> str:
+def installed_version() -> str:
     """The installed version; empty where it is run without being installed."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -41,7 +41,7 @@ def min_version_of(cls: type) -> str:
 def require(name: str, wanted: str, here: str | None = None) -> None:
     """Raises MissingDependency when `name`, a connector, needs a newer version than `here`, the installed one."""
     if here is None:
-        here = sdk_version() if wanted else ""
+        here = installed_version() if wanted else ""
     if here and _numbers(here) < _numbers(wanted):
         what = f"{name} needs {DISTRIBUTION} {wanted} or newer, and this is {here}"
         raise MissingDependency(what, install=f"pip install --upgrade {DISTRIBUTION}")
