@@ -67,7 +67,8 @@ def add(home: Home, type_name: str, options: Mapping[str, str], name: str | None
         raise ConfigError(f"there is a connector {name} already", hint="choose another one: --name NAME")
     dotenv = _read(home.env_file)
     values, env_lines, fill = _values(name, declared, options, dotenv, config)
-    entry = entry_text(name, type_name, values)
+    lists = {"feeds", *(info.name for info in declared.options or () if info.is_list_of_mappings)}
+    entry = entry_text(name, type_name, values, lists)
     text = insert(_read(home.config_file), entry)
     env_text = dotenv + ("" if not dotenv or dotenv.endswith("\n") else "\n") + "".join(env_lines)
     _check(home, config, text, env_text, (name, type_name), {item.variable for item in fill})

@@ -6,11 +6,14 @@ import logging
 import os
 from pathlib import Path
 
-from connectors.base.files import replace_private
+from connectors.base.errors import BadMessage
+from connectors.base.files import read_regular, replace_private
 from connectors.base.home import Home
 from connectors.base.obstacle import obstacle
 from connectors.base.readers import consumer_folders
 from connectors.base.store import Store
+
+_MAX_BYTES = 4096
 
 
 def compare(home: Home, name: str, store: Store, logger: logging.Logger) -> bool:
@@ -24,9 +27,11 @@ def compare(home: Home, name: str, store: Store, logger: logging.Logger) -> bool
         return False
     noted = home.state_dir(name) / "boot"
     try:
-        before = noted.read_text().strip()
+        before = read_regular(noted, _MAX_BYTES)[0].decode(errors="replace").strip()
     except FileNotFoundError:
         before = now  # this program's earlier versions have synced every folder
+    except BadMessage:
+        before = ""  # whatever lies there is not ours, and names no boot
     if before != now:
         newest = store.newest_event()
         folders = (home.inbox, home.staging(name), home.failed, *consumer_folders(home))
@@ -36,7 +41,7 @@ def compare(home: Home, name: str, store: Store, logger: logging.Logger) -> bool
     try:
         replace_private(noted, f"{now}\n".encode(), durable=True)
     except OSError as error:
-        if obstacle(error, noted.parent) is None:
+        if obstacle(error, noted.parent) is None and not isinstance(error, IsADirectoryError):
             raise
         logger.warning("%s was not written: %s", noted, error)
         return False

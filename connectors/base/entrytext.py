@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import yaml
 
@@ -13,20 +13,21 @@ from connectors.base.errors import ConfigError
 _PLAIN = re.compile(r"[A-Za-z_./][\w./-]*")
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "none"})
-#: What the options of a feed begin with: `feeds.url=https://…` is one feed with that url.
-FEED = "feeds."
 BY_HAND = "write the entry by hand; `connectors validate` checks it"
 
 
-def entry_text(name: str, type_name: str, values: Mapping[str, str]) -> str:
-    """The entry, not indented; with the options that begin with `feeds.` as its one feed."""
+def entry_text(name: str, type_name: str, values: Mapping[str, str], lists: Collection[str] = ("feeds",)) -> str:
+    """The entry, not indented. Of the options that are `lists` of mappings, `feeds.url` is the url of the one feed."""
     lines = [f"- name: {_scalar(name)}", f"  type: {_scalar(type_name)}"]
-    feed = {option.removeprefix(FEED): value for option, value in values.items() if option.startswith(FEED)}
-    own = {option: value for option, value in values.items() if not option.startswith(FEED)}
-    lines += [f"  {_scalar(option)}: {_scalar(value)}" for option, value in own.items()]
-    if feed:
-        first, *others = [f"{_scalar(option)}: {_scalar(value)}" for option, value in feed.items()]
-        lines += ["  feeds:", f"  - {first}", *(f"    {other}" for other in others)]
+    inner: dict[str, list[str]] = {}
+    for option, value in values.items():
+        head, dot, rest = option.partition(".")
+        if dot and rest and head in lists:
+            inner.setdefault(head, []).append(f"{_scalar(rest)}: {_scalar(value)}")
+        else:
+            lines.append(f"  {_scalar(option)}: {_scalar(value)}")
+    for head, (first, *others) in inner.items():
+        lines += [f"  {head}:", f"  - {first}", *(f"    {other}" for other in others)]
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 from connectors.base.secrets import RedactingFilter, Redactor
@@ -72,4 +73,5 @@ def set_up(
 def tear_down(handlers: list[logging.Handler]) -> None:
     for handler in handlers:
         logging.getLogger().removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # a full disk takes no last line, and must not change how the process ends
+            handler.close()

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.base.files import NO_ROOM
+from connectors.base.files import NO_ROOM, write_new
 
 #: EXDEV: the folder is a mount of its own, perhaps a read-only one (rename(2) looks at that last).
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV})
 #: Result codes of SQLite whose cause may be a file or a folder that cannot be written (sqlite.org/rescode.html).
 _STORE_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR})
+#: With less a disk counts as full: opening a store takes the 32 KiB of its -shm (sqlite.org/walformat.html), and pages.
+LEAST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,11 @@ def obstacle(error: BaseException, state: Path) -> Obstacle | None:
     if code == sqlite3.SQLITE_FULL:
         return Obstacle(f"the disk is full (store: {error})", "make room")
     if code in _STORE_REFUSED:
-        return next(filter(None, map(refusal, (state, *sorted(state.glob("store.db*"))))), None)
+        found = next(filter(None, map(refusal, (state, *sorted(state.glob("store.db*"))))), None)
+        # Where no room is left for its -shm, SQLite says that I/O failed.
+        if found is None and code == sqlite3.SQLITE_IOERR and _is_full(state):
+            return Obstacle(f"the disk is full (store: {error})", "make room")
+        return found
     return None
 
 
@@ -58,6 +65,17 @@ def refusal(path: Path) -> Obstacle | None:
         return Obstacle(f"{path} cannot be written: {found.what}", found.fix)
     fix = "sudo " + finding.shell("chown", finding.user_name(os.geteuid()), path)
     return Obstacle(f"{path} cannot be written", f"{fix}; if it is yours, see {finding.shell('lsattr', path)}")
+
+
+def _is_full(folder: Path) -> bool:
+    """Asked by writing: a quota shows in no number."""
+    probe = folder / f".room.{os.getpid()}.{secrets.token_hex(4)}"
+    try:
+        write_new(probe, bytes(LEAST_BYTES))
+    except OSError as error:
+        return error.errno in NO_ROOM
+    probe.unlink(missing_ok=True)
+    return False
 
 
 def _refused(error: OSError) -> Obstacle:

@@ -34,6 +34,11 @@ class OptionInfo:
     secret: bool = False
     exclusive: bool = False
 
+    @property
+    def is_list_of_mappings(self) -> bool:
+        """As `feeds` is: `feeds.name=…` says something of its one mapping."""
+        return self.type == _MAPPINGS
+
 
 def describe(options: type[BaseModel]) -> list[OptionInfo]:
     """The options in the order of their declaration."""
@@ -55,6 +60,14 @@ def _info(name: str, field: FieldInfo) -> OptionInfo:
     )
 
 
+def needed_in(annotation: Any) -> tuple[str, ...]:
+    """Of a list of models: what each of them needs."""
+    model = next((found for found in types_in(annotation) if issubclass(found, BaseModel)), None)
+    fields = model.model_fields.items() if model is not None else ()
+    return tuple(field.alias or name for name, field in fields if field.is_required())
+
+
+_MAPPINGS = "a list (a mapping each)"
 _TYPE_TEXTS: dict[Any, str] = {
     str: "a text",
     int: "a whole number",

@@ -15,6 +15,7 @@ Validation, `env`, `doctor`, `types`, the documentation and the dashboard read t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from connectors.base.declaration import Capabilities, Declaration, Limits, declaration_of, options_of
-from connectors.base.optioninfo import OptionInfo, describe, is_list, mentions, types_in
+from connectors.base.optioninfo import OptionInfo, describe, is_list, mentions, needed_in, types_in
 from connectors.base.problems import Severity, nearest
 from connectors.base.secrets import Secret
 
@@ -163,7 +164,10 @@ def _problems(options: type[BaseModel], error: ValidationError) -> Iterator[Opti
             yield OptionProblem(path, f'option "{name}" must be {info.type}')
         else:
             message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-            message = message.replace("Input should be", "must be").replace("a valid dictionary", "a mapping")
+            message = message.replace("Input should be", "must be")
+            message = re.sub(
+                r"a valid dictionary( or instance of \w+)?", f"a mapping{_how_to_write(options, path)}", message
+            )
             yield OptionProblem(path, f'option "{name}" {message}' if name else message)
 
 
@@ -181,6 +185,13 @@ def _how_to_set(info: OptionInfo | None) -> str:
     if info is None:
         return ""
     return (f": give it, or set {info.env} in .env" if info.env else ": give it") + _help(info)
+
+
+def _how_to_write(options: type[BaseModel], path: tuple[str | int, ...]) -> str:
+    """An entry of a list of mappings, for who has given a text."""
+    field = options.model_fields.get(str(path[0]))
+    needed = needed_in(field.annotation) if field is not None and len(path) == 2 else ()
+    return f", as in {path[0]}: [{{{', '.join(f'{name}: …' for name in needed)}}}]" if needed else ""
 
 
 def _help(info: OptionInfo) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 from connectors.base import config as configuration
 from connectors.base import dropped
 from connectors.base.files import read_json
-from connectors.base.home import Home
-from connectors.base.obstacle import Obstacle, refusal
+from connectors.base.home import RESERVED_NAMES, Home
+from connectors.base.obstacle import LEAST_BYTES, Obstacle, refusal
 from connectors.base.readers import consumer_folders, event_files
 from connectors.base.settings import Config
 from connectors.base.suspended import is_suspended
@@ -105,10 +105,11 @@ def _full_disk(home: Home, config: Config) -> str | None:
         status = os.statvfs(home.messages)
     except OSError:
         return None
-    free, least = status.f_bavail * status.f_frsize, max(config.limits.min_free_bytes, 64 * 1024)
+    free, least = status.f_bavail * status.f_frsize, max(config.limits.min_free_bytes, LEAST_BYTES)
     if free >= least:
         return None
-    return f"the disk is full: {free} bytes are free, {least} are needed; nothing is received until there is room"
+    old = ", and what is shown here may be old" if free < LEAST_BYTES else ""
+    return f"the disk is full: {free} bytes are free, {least} are needed; nothing is received until there is room{old}"
 
 
 def is_locked(path: Path) -> bool:
@@ -232,6 +233,7 @@ def _all_final(instances: tuple[InstanceView, ...]) -> bool:
 def _state_folders(home: Home) -> list[str]:
     try:
         with os.scandir(home.state) as entries:
-            return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
+            names = [e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")]
     except OSError:
         return []
+    return sorted(name for name in names if name.lower() not in RESERVED_NAMES)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base.home import INSTANCE_NAME, Home
+from connectors.base.obstacle import Obstacle, obstacle
 
 
 def stores(home: Home) -> list[str]:
@@ -42,12 +43,12 @@ def keys_of_end(home: Home, name: str, file: str) -> list[str]:
     return [row[0] for row in _ask(home, name, "SELECT key FROM outgoings WHERE result = ?", os.fsencode(file))]
 
 
-def quick_check(home: Home, name: str) -> str:
-    """`ok`, or what SQLite says is broken."""
+def quick_check(home: Home, name: str) -> str | Obstacle:
+    """`ok`, or what SQLite says is broken, or what keeps it from looking."""
     try:
         found = next(_ask(home, name, "PRAGMA quick_check(1)"), ("it cannot be read",))
     except sqlite3.Error as error:
-        return str(error)
+        return obstacle(error, home.state_dir(name)) or str(error)
     return str(found[0])
 
 

@@ -75,7 +75,6 @@ class Runtime:
         self._type, self._sending, self._redact = connector_type, sending, redactor.redact_data
         self._stop, self._on_fatal, self._on_event, self._logger = stop, on_fatal, on_event, logger
         home.make(home.state, private=True)
-        home.check_format()
         home.make(home.state_dir(name), private=True)
         self._waits = ""  # what for
         self._lock = Lock(home.state_dir(name) / "lock", f"instance {name}")
@@ -113,6 +112,7 @@ class Runtime:
 
     def _open(self) -> None:
         home, name, logger = self.home, self.name, self._logger
+        home.check_format()
         home.make_common()
         home.make(home.outbox(name), home.sent(name), home.staging(name), home.sending(name))
         store = Store.open(home, name)

@@ -6,7 +6,6 @@ to the next moment at which something is due. The two configuration files are lo
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.base import files, orphans, process, states
+from connectors.base import orphans, process, states
 from connectors.base.alerts import Alert, Alerter
 from connectors.base.control import Answer, ControlServer, Pending
 from connectors.base.errors import ConfigError, Exit
@@ -22,6 +21,7 @@ from connectors.base.home import INSTANCE_NAME, Home
 from connectors.base.instance import Host, Instance, Spawn
 from connectors.base.linelog import LineLog
 from connectors.base.loop import Loop
+from connectors.base.managerfile import ManagerFile
 from connectors.base.message import utc_now
 from connectors.base.notify import Notifier
 from connectors.base.pruning import Pruning
@@ -89,7 +89,7 @@ class Supervisor:
         self._stop_by_s = float("inf")
         self._watchdog_at_s = float("-inf")
         self._started_at = utc_now()
-        self._state_file = setup.home.state / "manager.json"
+        self._state_file = ManagerFile(setup.home.state / "manager.json")
         self._loop = Loop(self._signalled)
         self._buries_orphans = orphans.is_first()
         self._redactor = Redactor()
@@ -211,6 +211,7 @@ class Supervisor:
             if instance.removed and instance.state not in states.ALIVE:
                 instance.close()
                 del self.instances[name]
+        self._state_file.look()
         self._alerter.reap()
         if self._buries_orphans:
             orphans.bury()
@@ -326,17 +327,14 @@ class Supervisor:
         return f"{alive} of {len(self.instances) + len(self.broken)} connectors run"
 
     def _write_state(self, *, ended: bool = False) -> None:
-        """`state/manager.json`: {pid, started_at, version, verdicts}; for display, the lock is the truth."""
-        data = {
-            "pid": None if ended else os.getpid(),
-            "started_at": self._started_at,
-            "version": self._setup.version,
-            "verdicts": [] if ended else self._reloader.verdicts,
-        }
-        try:
-            files.replace_private(self._state_file, json.dumps(data).encode() + b"\n")
-        except OSError as error:
-            log.debug("manager.json not written: %s", error)
+        self._state_file.write(
+            {
+                "pid": None if ended else os.getpid(),
+                "started_at": self._started_at,
+                "version": self._setup.version,
+                "verdicts": [] if ended else self._reloader.verdicts,
+            }
+        )
 
 
 def _stdin_owner(config: Config, setup: Setup) -> str | None:

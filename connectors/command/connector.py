@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+from connectors.base.checks.finding import Finding, Level
 from connectors.base.declaration import Capabilities
 from connectors.base.errors import ConfigError, Rejected, RetryLater
 from connectors.base.message import Message, OutgoingMessage, Receipt
 from connectors.base.sending import Sending
 from connectors.command import running
+from connectors.command.files import Files
 from connectors.command.lines import TooLong
 from connectors.command.options import CommandOptions, Words, check_program
 from connectors.command.program import Program
@@ -41,13 +43,19 @@ class CommandConnector(SourceConnector):
 
     def connect(self) -> None:
         """Look whether the programs are there. Raises ConfigError."""
-        given = self._given
-        for command in (given.command, given.send_command):
-            if command is not None:
-                words = given.words(command)
-                check_program(words, self.folder, self._environment())
-                if any(self.redactor.redact(word) != word for word in words):
-                    self.logger.warning("a command has the value of a variable: others can see it; see the option env")
+        for _, words in self._commands():
+            check_program(words, self.folder, self._environment())
+            if any(self.redactor.redact(word) != word for word in words):
+                self.logger.warning("a command has the value of a variable: others can see it; see the option env")
+
+    def diagnose(self) -> Iterable[Finding]:
+        """Whether the programs, and the folder that they run in, are there."""
+        where = str(self._home.config_file)
+        for option, words in self._commands():
+            try:
+                check_program(words, self.folder, self._given.environment(os.environ))
+            except ConfigError as error:
+                yield Finding(Level.ERROR, "platform", f"{self.name}: {option}: {error}", where, error.hint)
 
     def run_loop(self) -> None:
         """Keep the program running, or run it when it is due, until stopped."""
@@ -115,6 +123,11 @@ class CommandConnector(SourceConnector):
         """Where the programs run. Raises ConfigError."""
         return self._given.folder(Path(os.path.abspath(self.seed_home)))
 
+    @cached_property
+    def attachable(self) -> Files:
+        """What they may hand over. Raises ConfigError."""
+        return Files.of(self._home, self.folder, self._files_dir, self._given.attachment_roots)
+
     @property
     def program(self) -> str:
         """The name of what brings events."""
@@ -169,6 +182,15 @@ class CommandConnector(SourceConnector):
         return Refused(self.state_dir)
 
     @property
+    def _files_dir(self) -> Path:
+        return self.state_dir / "files"
+
+    def _commands(self) -> list[tuple[str, list[str]]]:
+        """The options, and what is started."""
+        both = {"command": self._given.command, "send_command": self._given.send_command}
+        return [(name, self._given.words(command)) for name, command in both.items() if command is not None]
+
+    @property
     def _given(self) -> CommandOptions:
         return cast(CommandOptions, self.options)
 
@@ -190,9 +212,11 @@ class CommandConnector(SourceConnector):
 
     def _environment(self, **more: str) -> dict[str, str]:
         state = self.state_dir / "program"
-        self._home.make(state, private=True)
-        home = os.path.abspath(self.seed_home)
-        return self._given.environment(os.environ, home=home, instance=self.name, state=state.absolute(), **more)
+        self._home.make(state, self._files_dir, private=True)
+        home, files = os.path.abspath(self.seed_home), self._files_dir.absolute()
+        return self._given.environment(
+            os.environ, home=home, instance=self.name, state=state.absolute(), files=files, **more
+        )
 
     def _sending(self) -> Sending:
         """With the actions that the operator names. What runs all the time is never due: `sync` has nothing to do."""

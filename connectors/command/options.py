@@ -62,6 +62,9 @@ class CommandOptions(polling.SourceOptions):
     send_command: Words | None = option(None, description="A program that is run for each outgoing.")
     shell: bool = option(False, description="Hand the commands to /bin/sh, which knows pipes and variables.")
     cwd: str = option(".", description="The folder that the programs run in; relative to the home folder.")
+    attachment_roots: list[str] = option(
+        [], description="Folders whose files the programs may hand over, besides their own ones; relative to the home."
+    )
     env: dict[str, str] = option({}, description="Variables for the programs; of the connector's own they get few.")
     fields: dict[str, str] = option(
         {}, description="For lines that are no events of ours: where in them the event's fields are, as dotted paths."

@@ -131,6 +131,11 @@ class Program:
         """It has ended, and everything that it printed was handed out."""
         return self.code is not None and not self._heard and not self._found
 
+    @property
+    def is_mute(self) -> bool:
+        """It runs, and its stdout is closed: it prints no more."""
+        return self.code is None and self._out not in self._heard
+
     def unread(self) -> tuple[int, float]:
         """How many bytes wait for the program to read them, and for how many seconds it has read nothing."""
         with self._lock:

@@ -128,12 +128,12 @@ class Reader:
         found = {name: look_up(data, place) for name, place in self._places.items()}
         given: dict[str, Any] = {name: text_of(value) for name, value in found.items() if name != "id"}
         given = {name: value for name, value in given.items() if value is not None}
-        return Event(_short(text_of(found.get("id"))) or _derived(data), payload=data, **given)
+        return Event(_id_of(found.get("id"), None) or _derived(data), payload=data, **given)
 
     def _id(self, data: Mapping[str, Any], ack: Any) -> str:
         if data.get("id") is None:
             return _derived({name: value for name, value in data.items() if name != "ack"})
-        found = _short(text_of(data["id"]))
+        found = _id_of(data["id"], ack)
         if found is None:
             raise BadLine("id must be a text or a number, and not empty", ack)
         return found
@@ -183,7 +183,11 @@ def _answer(data: Mapping[str, Any]) -> AnswerLine:
     return AnswerLine(text_of(data[word]) or "", outcome)
 
 
-def _short(text: str | None) -> str | None:
+def _id_of(value: Any, ack: Any) -> str | None:
+    """None: it is no id. Raises BadLine where two ids would become one: half a character cannot be written as UTF-8."""
+    if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+        raise BadLine("id has half a character (an unpaired surrogate)", ack)
+    text = text_of(value)
     return hashlib.sha256(text.encode()).hexdigest() if text is not None and len(text) > _ID_MAX else text
 
 

@@ -60,7 +60,7 @@ class Batch:
         """Make it durable, and with a `whole` run how far it is. Raises BadBatch: then nothing was written."""
         if self._problems:
             raise BadBatch(self._problems)
-        write(self._connector, self._events, self._connector.folder, self._checkpoint if whole else KEEP)
+        write(self._connector, self._events, self._connector.attachable, self._checkpoint if whole else KEEP)
         self._events, self._size = [], 0
 
 

@@ -38,6 +38,8 @@ _MOST_UNREAD = 4_000_000
 _UNREAD_S = 60.0
 _TURN_S = 10.0
 _STOPPING_TURN_S = 0.05
+#: Who ends closes its output a little earlier; who closes it and runs on for so long is heard of no more.
+_MUTE_S = 2.0
 
 
 class Stream:
@@ -117,9 +119,16 @@ class Stream:
 
     def _listen(self, program: Program) -> None:
         stopped_at: float | None = None
+        mute_since: float | None = None
+        told = False
         while not program.over:
             stopping = self._connector.wait(0)
-            self._take(program, program.turn(_STOPPING_TURN_S if stopping else _TURN_S))
+            turn_s = _TURN_S if mute_since is None or told else _MUTE_S
+            self._take(program, program.turn(_STOPPING_TURN_S if stopping else turn_s))
+            if program.is_mute and not told and not stopping:
+                mute_since = mute_since or time.monotonic()
+                if told := time.monotonic() - mute_since >= _MUTE_S:
+                    self._tell_that_it_is_mute()
             if stopping:
                 stopped_at = stopped_at or time.monotonic()
                 self._end(program, time.monotonic() - stopped_at)
@@ -134,6 +143,10 @@ class Stream:
         program.terminate()
         if since_s > _ANSWER_S * self._answers.waiting + self._grace_s:
             program.kill()
+
+    def _tell_that_it_is_mute(self) -> None:
+        text = f"{self._connector.program} runs on, but has closed its stdout: nothing can come from it until it ends"
+        self._connector.report_state("failing", text)
 
     def _check_that_it_reads(self, program: Program) -> None:
         waiting, for_s = program.unread()
@@ -168,7 +181,7 @@ class Stream:
             self._write(program, events)
 
     def _write(self, program: Program, events: Sequence[EventLine], then: CheckpointLine | None = None) -> None:
-        write(self._connector, events, self._connector.folder, KEEP if then is None else then.value)
+        write(self._connector, events, self._connector.attachable, KEEP if then is None else then.value)
         tokens = [*(line.ack for line in events), None if then is None else then.ack]
         for token in tokens:
             if token is not None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Protocol
 
 from connectors.base.errors import Rejected
 from connectors.base.message import Message
+from connectors.command.files import Files
 from connectors.command.protocol import EventLine
 from connectors.parts.emitting import KEEP, Counts, Keep
 from connectors.parts.events import Event
@@ -33,10 +32,10 @@ class Inbox(Protocol):
         """A file."""
 
 
-def write(inbox: Inbox, lines: Sequence[EventLine], folder: Path, checkpoint: Any = KEEP) -> None:
+def write(inbox: Inbox, lines: Sequence[EventLine], files: Files, checkpoint: Any = KEEP) -> None:
     """In order; the checkpoint with the last of them. When it returns all of it is durable."""
     groups: list[tuple[bool, list[Any]]] = [
-        (is_message, [_with_files(inbox, line.event, folder) for line in group])
+        (is_message, [_with_files(inbox, line.event, files) for line in group])
         for is_message, group in groupby(lines, lambda line: isinstance(line.event, Message))
     ]
     if not groups and not isinstance(checkpoint, Keep):
@@ -49,37 +48,34 @@ def write(inbox: Inbox, lines: Sequence[EventLine], folder: Path, checkpoint: An
             inbox.emit(group, mark)
 
 
-def _with_files(inbox: Inbox, event: Event | Message, folder: Path) -> Event | Message:
+def _with_files(inbox: Inbox, event: Event | Message, files: Files) -> Event | Message:
     """With the files that it names stored in the mailbox."""
     if isinstance(event, Event):
-        return replace(event, attachments=_stored(inbox, event.attachments, folder)) if event.attachments else event
+        return replace(event, attachments=_stored(inbox, event.attachments, files)) if event.attachments else event
     if not event.content.attachments:
         return event
-    files = _stored(inbox, event.content.attachments, folder)
-    return event.model_copy(update={"content": event.content.model_copy(update={"attachments": files})})
+    stored = _stored(inbox, event.content.attachments, files)
+    return event.model_copy(update={"content": event.content.model_copy(update={"attachments": stored})})
 
 
-def _stored(inbox: Inbox, files: Sequence[Mapping[str, Any]], folder: Path) -> list[dict[str, Any]]:
+def _stored(inbox: Inbox, entries: Sequence[Mapping[str, Any]], files: Files) -> list[dict[str, Any]]:
     found = []
-    for file in files:
-        path, entry = file.get("path"), {name: value for name, value in file.items() if name != "path"}
+    for given in entries:
+        path, entry = given.get("path"), {name: value for name, value in given.items() if name != "path"}
         if isinstance(path, str):
-            name = str(file.get("name") or os.path.basename(path))
-            entry = {**entry, **_store(inbox, folder / path, name)}
+            name = str(given.get("name") or os.path.basename(path))
+            entry = {**entry, **_store(inbox, files, path, name)}
         found.append(entry)
     return found
 
 
-def _store(inbox: Inbox, path: Path, name: str) -> dict[str, Any]:
-    """What cannot be read is named with the reason. Raises OSError when the mailbox has no room for it."""
+def _store(inbox: Inbox, files: Files, path: str, name: str) -> dict[str, Any]:
+    """What may not be read is named with the reason. Raises OSError when the mailbox has no room for it."""
     try:
-        # Not blocking: a named pipe that nobody writes to must not hold up everything.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = files.open(path)
     except (OSError, ValueError) as error:
         return {"name": name, "error": getattr(error, "strerror", None) or str(error)}
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return {"name": name, "error": "it is no file"}
         try:
             return inbox.save_incoming(iter(lambda: file.read(_CHUNK), b""), name)
         except Rejected as error:

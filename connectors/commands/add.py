@@ -15,7 +15,9 @@ def add(
     type_name: Annotated[str, typer.Argument(metavar="TYPE", help="What `connectors types` lists.")],
     options: Annotated[
         list[str] | None,
-        typer.Argument(metavar="OPTION=VALUE", help="Options of the type; feeds.OPTION=VALUE are those of a feed."),
+        typer.Argument(
+            metavar="OPTION=VALUE", help="Options of the type; of a list of mappings, as feeds, NAME.OPTION=VALUE."
+        ),
     ] = None,
     seed_home: SeedHome = HERE,
     name: Annotated[

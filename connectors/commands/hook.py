@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from connectors.base.errors import BadMessage, ConnectorError
+from connectors.base.errors import ConnectorError
 from connectors.commands.arguments import HERE, SeedHome, home_of
 from connectors.commands.output import error_line, prose
 
 WORDS = ("start", "stop", "active")
+_TIMEOUT_S = 1.0
 
 
 class Harmless(TyperCommand):
@@ -28,6 +29,7 @@ class Harmless(TyperCommand):
 
 
 COMMAND = Harmless
+SETTINGS = {"ignore_unknown_options": True}  # they are ignored aloud, as wrong words are
 
 
 def hook(
@@ -42,11 +44,11 @@ def hook(
     ] = None,
     seed_home: SeedHome = HERE,
     exit_status: Annotated[
-        int | None, typer.Option("--exit-status", metavar="N", help="How the tool ended, as `$?` of a shell.")
+        str | None, typer.Option("--exit-status", metavar="N", help="How the tool ended, as `$?` of a shell.")
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=60, help="How long the connector may take.")
-    ] = 1.0,
+        str, typer.Option("--timeout", metavar="SECONDS", help="How long the connector may take: 0.1 to 60.")
+    ] = str(_TIMEOUT_S),
 ) -> None:
     """For the hooks of coding agents and other tools: reads the tool's JSON, signs it, and posts it to the connector.
     What cannot be posted is kept, and the connector takes it in when it runs. Prints nothing on stdout, and ends with
@@ -57,20 +59,19 @@ def hook(
     try:
         home = home_of(seed_home)
         word, text = _split(words or [])
-        data = text.encode("utf-8", "surrogateescape") if text is not None else hooking.read_within(0, timeout)
+        timeout_s = _seconds(timeout)
+        data = text.encode("utf-8", "surrogateescape") if text is not None else hooking.read_within(0, timeout_s)
         more: dict[str, Any] = {"hook_type": word} if word is not None else {}
-        if exit_status is not None:
-            more["exit_status"] = exit_status
-        body = hooking.body_of(data, more)
-        listener = hooking.find(home, name)
-        told = hooking.tell(listener, body, timeout_s=timeout)
+        if exit_status is not None and (status := _whole(exit_status)) is not None:
+            more["exit_status"] = status
+        told = hooking.tell(home, name, hooking.body_of(data, more), timeout_s=timeout_s)
     except ConnectorError as error:
         _fail(str(error), error.hint)
         return
     except Exception as error:  # noqa: BLE001 - the tool goes on, whatever it is, and this line says what it was
         _fail(f"{type(error).__name__}: {error}", "connectors doctor")
         return
-    instance = listener.entry.name
+    instance = told.instance
     if told.event_id is not None:
         if sys.stderr.isatty():
             _say("told:  ", f"{instance} has it as {told.event_id or 'no event'}", "green")
@@ -91,10 +92,29 @@ def _say(label: str, text: str, style: str) -> None:
 
 
 def _split(words: list[str]) -> tuple[str | None, str | None]:
-    """The word and the JSON, each at most once. Raises BadMessage."""
+    """The word and the JSON. What is neither is ignored: what the tool says is worth more than how it is called."""
+    words = list(words)
     text = words.pop() if words and words[-1].lstrip().startswith("{") else None
-    if not words:
-        return None, text
-    if len(words) == 1 and words[0] in WORDS:
-        return words[0], text
-    raise BadMessage(f"{' '.join(words)!r:.200} is none of {', '.join(WORDS)}", hint="connectors hook --help")
+    if len(words) <= 1 and all(word in WORDS for word in words):
+        return (words[0] if words else None), text
+    _ignored(f"{' '.join(words)!r:.200} is none of {', '.join(WORDS)}")
+    return None, text
+
+
+def _whole(text: str) -> int | None:
+    if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 10:
+        return int(text)
+    _ignored(f"--exit-status {text!r:.200} is no number")
+    return None
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0.1 <= float(text) <= 60:
+            return float(text)
+    _ignored(f"--timeout {text!r:.200} is not from 0.1 to 60")
+    return _TIMEOUT_S
+
+
+def _ignored(text: str) -> None:
+    _fail(f"{text}: ignored", "connectors hook --help")

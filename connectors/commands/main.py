@@ -143,6 +143,7 @@ def program(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one verb with these arguments (default: the process's own) and exit with its code."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A lone surrogate in a message, or a terminal without UTF-8, must not end the verb.
         if hasattr(stream, "reconfigure"):
@@ -155,6 +156,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # The interpreter's own flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """What the caller closed (`>&-`) leads nowhere: else a file of ours would get its number, and be printed into."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: the closed one
+            os.set_inheritable(fd, fd <= 2)
+            setattr(sys, name, open(fd, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 - for good
 
 
 def _call(arguments: Sequence[str] | None) -> int:

@@ -53,7 +53,8 @@ def _approvals(home: Home) -> int:
 def _print(found: Overview, approvals: int) -> None:
     manager = found.manager
     if manager["running"]:
-        say(f"manager: running (pid {manager['pid']}, for {age(manager['started_at'])})")
+        since = f" (pid {manager['pid']}, for {age(manager['started_at'])})" if manager["pid"] else ""
+        say(f"manager: running{since}")
     else:
         say("manager: not running")
     mail = found.mail

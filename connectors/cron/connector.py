@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, cast
 
@@ -74,10 +75,15 @@ class CronConnector(SourceConnector):
 
     #: When the next tick of any schedule is due; None until the checkpoint was looked at.
     upcoming: float | None = None
+    #: When the schedules were looked at last, by the clock; and by the one that nobody sets.
+    looked_at: float | None = None
+    _looked_mono: float = 0.0
 
     def poll(self, checkpoint: Any) -> PollResult:
         """Tell of what has come due since the last time. `checkpoint`: {name: {"schedule", "seen_until"}}."""
         given, now = self._given, type(self).clock()
+        # After a clock that was set back: what has come due, by the new time, since the last look.
+        back_to = now - (time.monotonic() - self._looked_mono if self.was_set_back(now) else 0.0)
         seen: dict[str, dict[str, Any]] = {}
         found: list[tuple[Tick, ScheduleOptions]] = []
         next_ones: list[float] = []
@@ -85,15 +91,20 @@ class CronConnector(SourceConnector):
             timezone = entry.timezone or given.timezone
             times = times_of(entry.schedule, timezone)
             written = f"{entry.schedule} {timezone}"
-            after = self._seen_until(checkpoint, entry.name, written, now)
+            after = self._seen_until(checkpoint, entry.name, written, now, back_to)
             found += [(tick, entry) for tick in due(times, after=after, now=now, missed=entry.missed or given.missed)]
             seen[entry.name] = {"schedule": written, "seen_until": now}
             next_ones.append(times.next_after(now))
         self.upcoming = min(next_ones)
+        self.looked_at, self._looked_mono = now, time.monotonic()
         found.sort(key=lambda pair: pair[0].due)
         return PollResult([self._event(tick, entry) for tick, entry in found], seen)
 
-    def _seen_until(self, checkpoint: Any, name: str, written: str, now: float) -> float:
+    def was_set_back(self, now: float) -> bool:
+        """The clock, since the last look: what was reckoned then is of another time."""
+        return self.looked_at is not None and now < self.looked_at
+
+    def _seen_until(self, checkpoint: Any, name: str, written: str, now: float, back_to: float) -> float:
         """From when on ticks are to be told of. A schedule that is new, or another one than before, begins now."""
         before = checkpoint.get(name) if isinstance(checkpoint, Mapping) else None
         if not isinstance(before, Mapping) or before.get("schedule") != written:
@@ -102,7 +113,7 @@ class CronConnector(SourceConnector):
         if not isinstance(until, int | float) or isinstance(until, bool):
             return now
         # What was told of before the clock was set back is known by its id, and does not come again.
-        return min(float(until), now)
+        return float(until) if until <= now else back_to
 
     def _event(self, tick: Tick, entry: ScheduleOptions) -> Event:
         moment = iso(tick.due)
@@ -144,9 +155,14 @@ class _Next:
         self._connector = connector
 
     def next_after(self, at: float) -> float:
-        """Not after the end of the last run, but after what it has looked at: nothing falls in between."""
+        """Not after the end of the last run, but after what it has looked at: nothing falls in between.
+
+        At once where a first look is needed, or another one, since the clock was set back.
+        """
         upcoming = self._connector.upcoming
-        return at if upcoming is None else upcoming
+        if upcoming is None or self._connector.was_set_back(type(self._connector).clock()):
+            return at
+        return upcoming
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -24,27 +25,32 @@ class BadBody(Exception):
 def parse(body: bytes, media_type: str = "") -> dict[str, Any]:
     """The object. A form gives its fields as texts; its field `payload`, if it is the only one, is JSON again.
 
-    Raises BadBody: not UTF-8, not JSON (NaN and Infinity are none), no object, nested too deeply.
+    Raises BadBody: not UTF-8, not JSON (NaN, Infinity and 1e999 are none), no object, nested too deeply.
     """
     try:
         text = body.decode()
     except UnicodeDecodeError:
         raise BadBody("not UTF-8") from None
-    # `curl -d` calls everything a form; in a real one a brace is written as %7B.
-    if media_type.partition(";")[0].strip().lower() == _FORM and not text.lstrip().startswith("{"):
+    # `curl -d` calls everything a form; in a real one these are written as %7B, %5B and %22.
+    if media_type.partition(";")[0].strip().lower() == _FORM and not text.lstrip().startswith(("{", "[", '"')):
         fields = _form(text)
         if list(fields) != ["payload"]:
             return fields
         text = fields["payload"]
     try:
-        found = json.loads(text, parse_constant=_no_constant)
+        found = strict_json(text)
     except (ValueError, RecursionError):
         raise BadBody from None
     if not isinstance(found, dict):
-        raise BadBody("" if found is None else "an object is needed")
+        raise BadBody("an object is needed")
     if text.count("{") + text.count("[") > MAX_DEPTH and _is_deep(found):
         raise BadBody(f"nested deeper than {MAX_DEPTH}")
     return found
+
+
+def strict_json(text: str | bytes) -> Any:
+    """What the JSON says. Raises ValueError, also for numbers that JSON cannot write again, and RecursionError."""
+    return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
 
 
 def look_up(data: Any, path: str) -> Any:
@@ -70,11 +76,18 @@ def _form(text: str) -> dict[str, str]:
     try:
         return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=_MAX_FIELDS))
     except ValueError:
-        raise BadBody(error="Invalid form") from None
+        raise BadBody("neither fields such as a=b nor a JSON object", error="Invalid form") from None
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(digits)
+    return number
 
 
 def _is_deep(data: Any) -> bool:

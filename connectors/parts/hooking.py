@@ -12,6 +12,7 @@ import select
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
@@ -19,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.base import config
 from connectors.base.config import Entry
-from connectors.base.errors import BadMessage, ConfigError, Rejected, RetryLater
-from connectors.base.home import Home
+from connectors.base.errors import BadMessage, ConfigError, ConnectorError, Rejected, RetryLater
+from connectors.base.home import Home, check_new_name
 from connectors.base.problems import did_you_mean, nearest
+from connectors.parts.bodies import strict_json
 from connectors.parts.spool import Spool, mark_of
 
 if TYPE_CHECKING:
@@ -44,11 +46,16 @@ class Listener:
     environ: Mapping[str, str]
 
 
+class NotForHooks(ConfigError):
+    """The configuration is in order, and whoever was named cannot be told: there is nothing to keep."""
+
+
 @dataclass(frozen=True)
 class Told:
     """How it went: the event's id; or, without one, why not, and whether the connector takes it in later."""
 
-    event_id: str | None
+    instance: str
+    event_id: str | None = None
     kept: bool = False
     why: str = ""
 
@@ -58,14 +65,16 @@ def read_within(fd: int, wait_s: float, max_bytes: int = MAX_BYTES) -> bytes:
     if os.isatty(fd):
         return b""
     end, data = time.monotonic() + wait_s, b""
-    while len(data) <= max_bytes:
-        if not select.select([fd], [], [], max(end - time.monotonic(), 0))[0]:
-            return data
-        piece = os.read(fd, 1 << 16)
-        if not piece:
-            return data
-        data += piece
-    raise BadMessage(f"the hook's input has more than {max_bytes} bytes", hint="give the tool's JSON only")
+    with suppress(OSError):  # it is closed, or a folder: nothing more comes
+        while len(data) <= max_bytes:
+            if not select.select([fd], [], [], max(end - time.monotonic(), 0))[0]:
+                return data
+            piece = os.read(fd, 1 << 16)
+            if not piece:
+                return data
+            data += piece
+        raise BadMessage(f"the hook's input has more than {max_bytes} bytes", hint="give the tool's JSON only")
+    return data
 
 
 def body_of(data: bytes, more: Mapping[str, Any]) -> bytes:
@@ -73,7 +82,7 @@ def body_of(data: bytes, more: Mapping[str, Any]) -> bytes:
     if not data.strip():
         raise BadMessage("nothing came on stdin", hint='the tool\'s JSON is needed, at least {"session_id": "…"}')
     try:
-        found = json.loads(data)
+        found = strict_json(data)
     except (ValueError, RecursionError) as error:
         raise BadMessage(f"what came on stdin is not JSON: {error}", hint="give the tool's JSON as it is") from None
     if not isinstance(found, dict):
@@ -83,54 +92,83 @@ def body_of(data: bytes, more: Mapping[str, Any]) -> bytes:
 
 
 def find(home: Home, name: str) -> Listener:
-    """The instance of that name, else the only one of that type. Raises ConfigError."""
+    """The instance of that name, else the only one of that type. Raises ConfigError, and NotForHooks."""
     loaded = config.load(home)
     entry = loaded.entry(name)
     if entry is None:
         of_type = [one for one in loaded.entries if one.type == name]
         if len(of_type) > 1:
             several = ", ".join(one.name for one in of_type)
-            raise ConfigError(f"there are several instances of {name}: {several}", hint="name one of them")
+            raise NotForHooks(f"there are several instances of {name}: {several}", hint="name one of them")
         entry = of_type[0] if of_type else None
     if entry is None:
-        problems = [str(problem) for problem in loaded.errors if problem.instance in (None, name)]
-        if problems:
-            raise ConfigError("; ".join(problems), hint="connectors validate")
+        if loaded.errors:  # it may be what an error is in
+            raise ConfigError("; ".join(str(problem) for problem in loaded.errors), hint="connectors validate")
         names = [one.name for one in loaded.entries]
         near = did_you_mean(nearest(name, names))
         hint = f"name one of {', '.join(names)}, or add it" if names else "`connectors add TYPE` adds one"
-        raise ConfigError(f'there is no instance "{name}" in {loaded.file}{near}', hint=hint)
+        raise NotForHooks(f'there is no instance "{name}" in {loaded.file}{near}', hint=hint)
     if not entry.enabled:
-        raise ConfigError(f"{entry.name} is disabled", hint="take `enabled: false` out of connectors.yml")
+        raise NotForHooks(f"{entry.name} is disabled", hint="take `enabled: false` out of connectors.yml")
     return Listener(home, entry, loaded.env)
 
 
-def tell(listener: Listener, body: bytes, *, timeout_s: float) -> Told:
-    """Keep the body, post it, and forget it once the connector has it. Raises ConfigError for who cannot be told."""
-    state_dir = listener.home.state_dir(listener.entry.name)
+def tell(home: Home, name: str, body: bytes, *, timeout_s: float) -> Told:
+    """Keep the body, post it, and forget it once the connector has it. What is wrong with the configuration does not
+    keep it from being kept. Raises NotForHooks for who cannot be told, and ConfigError for a name that is none.
+    """
+    check_new_name(name)
+    found = _found(home, name)
+    instance = found.entry.name if isinstance(found, Listener) else name
     path, unkept = None, ""
     try:
-        listener.home.make(state_dir, private=True)
-        path = Spool(state_dir).put(body)
+        path = _spool(home, instance).put(body)
+        if instance != name:
+            _spool(home, instance).adopt(Spool(home.state_dir(name)))
     except (OSError, ConfigError) as error:
-        unkept = f" (and it could not be kept: {error})"
+        unkept = f" (and it could not be kept: {error})" if path is None else ""
     try:
-        event_id = _post(listener, _options(listener), body, timeout_s)
-    except RetryLater as error:
-        return Told(None, path is not None, f"{error}{unkept}")
-    except Rejected as error:
-        return Told(None, False, str(error))  # the connector sets it aside, with its reason in the log
-    except ConfigError:
+        if not isinstance(found, Listener):
+            raise RetryLater(str(found))
+        given = _options(found)
+        if len(body) > given.max_bytes:
+            raise Rejected(f"what the tool says is larger than {given.max_bytes} bytes, {instance}'s max_bytes")
+        event_id = _post(found, given, body, timeout_s)
+    except NotForHooks:
         if path is not None:
             path.unlink(missing_ok=True)
         raise
+    except Rejected as error:
+        return Told(instance, why=str(error))  # the connector sets it aside, with its reason in the log
+    except Exception as error:  # noqa: BLE001 - broken options, or a connector's own code: it is kept all the same
+        return Told(instance, kept=path is not None, why=f"{_text(error)}{unkept}")
     if path is not None:
         path.unlink(missing_ok=True)
-    return Told(event_id)
+    return Told(instance, event_id)
+
+
+def _found(home: Home, name: str) -> Listener | str:
+    """Or why it is not known whom the name means. Raises NotForHooks."""
+    try:
+        return find(home, name)
+    except NotForHooks:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with connectors.yml, the event is to be kept
+        return _text(error)
+
+
+def _text(error: Exception) -> str:
+    return str(error) if isinstance(error, ConnectorError) else f"{type(error).__name__}: {error}"
+
+
+def _spool(home: Home, instance: str) -> Spool:
+    """Raises OSError and ConfigError."""
+    home.make(home.state_dir(instance), private=True)
+    return Spool(home.state_dir(instance))
 
 
 def _options(listener: Listener) -> WebhookOptions:
-    """What the connector listens with. Raises ConfigError for one that does not listen, or has wrong options."""
+    """What the connector listens with. Raises NotForHooks for one that does not listen; ConfigError."""
     from connectors.base.options import read_options
     from connectors.base.registry import load_class
     from connectors.parts.webhook import WebhookOptions
@@ -138,7 +176,7 @@ def _options(listener: Listener) -> WebhookOptions:
     entry = listener.entry
     declared = getattr(load_class(entry.type, listener.home.root), "Options", None)
     if not (isinstance(declared, type) and issubclass(declared, WebhookOptions)):
-        raise ConfigError(
+        raise NotForHooks(
             f"{entry.name} is of the type {entry.type}, which does not listen to hooks",
             hint="name an instance of the type webhook, or of a coding agent's",
         )

@@ -85,7 +85,7 @@ class Once:
         found = self.note()
         note = found.not_ahead(now)
         if note != found:
-            self._connector.logger.warning("the clock was set back: the next run is due as if the last one were now")
+            self._connector.logger.warning("the clock was set back: what is due is reckoned anew by its time")
             self._keep(note)
         return note
 

@@ -6,6 +6,7 @@ Imported by `listening` when something listens: this module needs Uvicorn.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import h11
 from uvicorn import Config, Server
@@ -103,6 +105,15 @@ class GuardedProtocol(H11Protocol):
                 return
         self._take(data)
 
+    def send_400_response(self, msg: str) -> None:
+        """As JSON, like every other answer."""
+        body = json.dumps({"error": msg}).encode()
+        headers = [("Content-Type", "application/json"), ("Connection", "close"), ("Content-Length", str(len(body)))]
+        head = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
     def _take(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
@@ -118,7 +129,7 @@ class GuardedProtocol(H11Protocol):
         words = data.split(b"\n", 1)[0].split(b" ")
         if len(words) < 2 or self._guards.hand_over is None:
             return False
-        path = words[1].split(b"?", 1)[0].decode("ascii", "replace")
+        path = unquote(words[1].split(b"?", 1)[0].decode("ascii", "replace"))  # as it is routed later
         connection = self.transport.get_extra_info("socket")
         fd = os.dup(connection.fileno())
         try:

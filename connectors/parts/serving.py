@@ -43,7 +43,7 @@ def make_app(webhook: Webhook) -> Starlette:
 
     async def fail(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        if status == 404 and webhook.missing(request.url.path):
+        if status == 404 and webhook.missing(request.scope["path"]):
             return respond(_BUSY)
         return respond(Answer(status, {"error": "Not found" if status == 404 else "Internal server error"}))
 

@@ -49,11 +49,11 @@ class RssConnector(FeedsConnector):
         memory = Memory.read(checkpoint, options.url)
         answer, memory = self._ask(options, memory)
         if answer.body is None:
-            return PollResult((), memory.to_json(), next_s=memory.ttl_s or None)
+            return PollResult((), self._kept(memory), next_s=memory.ttl_s or None)
         body = hashlib.sha256(answer.body).hexdigest()[:32]
         memory = replace(memory, etag=answer.etag[:500], modified=answer.modified[:100])
         if body == memory.body:
-            return PollResult((), memory.to_json(), next_s=memory.ttl_s or None)
+            return PollResult((), self._kept(memory), next_s=memory.ttl_s or None)
         document = read_apart(
             answer.body, answer.url, answer.content_type, limit_s=options.parse_limit_s, stopped=lambda: self.wait(0)
         )
@@ -64,7 +64,12 @@ class RssConnector(FeedsConnector):
         # What is broken is read again, also if it stays the same.
         memory = replace(memory, body="" if document["problem"] else body, ttl_s=document["ttl_s"])
         problems = [f"{answer.url}: {document['problem']}"] if document["problem"] else []
-        return PollResult(events, memory.to_json(), next_s=memory.ttl_s or None, problems=problems)
+        return PollResult(events, self._kept(memory), next_s=memory.ttl_s or None, problems=problems)
+
+    def _kept(self, memory: Memory) -> dict[str, Any]:
+        """The checkpoint. It has no secret: to an address with one the next look is led anew."""
+        hidden = self.redactor.redact(memory.moved) != memory.moved
+        return (replace(memory, moved="") if hidden else memory).to_json()
 
     def _ask(self, options: ArticleFeed, memory: Memory) -> tuple[Answer, Memory]:
         """Where the feed has moved to, or, when it is no longer there, where it was."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -17,6 +18,7 @@ PLATFORM_EVENT = "item.published"
 _MOST_SKIPPED = 5000
 _MOST_SHARED = 500
 _ID_MAX = 500
+_WEB = re.compile(r"https?://[^\x00-\x20]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,18 @@ class Memory:
     @classmethod
     def read(cls, data: object, url: str) -> Self:
         """Of another address nothing is remembered, nor of what is no memory."""
-        if not isinstance(data, Mapping) or data.get("url") != url:
+        if not isinstance(data, Mapping) or data.get("url") not in (_address(url), url):
             return cls(url)
-        known = {item.name: data[item.name] for item in fields(cls) if item.name in data}
+        known = {**{item.name: data[item.name] for item in fields(cls) if item.name in data}, "url": url}
         fitting = {name: value for name, value in known.items() if isinstance(value, type(getattr(cls(url), name)))}
         lists = {name: tuple(map(str, value)) for name, value in known.items() if isinstance(value, list)}
         return cls(**{**fitting, **{name: value for name, value in lists.items() if name in ("shared", "skipped")}})
 
     def to_json(self) -> dict[str, Any]:
-        """Without what has its default."""
-        data = {**asdict(self), "shared": list(self.shared), "skipped": list(self.skipped)}
+        """Without what has its default, and without the address, which may have a secret in it."""
+        data = {**asdict(self), "url": _address(self.url), "shared": list(self.shared), "skipped": list(self.skipped)}
+        if "?" in self.moved:
+            data["moved"] = ""  # the next look is led there anew
         return {name: value for name, value in data.items() if value or name == "url"}
 
 
@@ -94,10 +98,13 @@ def to_event(entry: Mapping[str, Any], name: str, document: Mapping[str, Any], *
     """One entry."""
     at = entry["published"] or entry["updated"]
     names = ("title", "link", "description", "published", "updated", "categories", "enclosures", "comments")
+    entry = {**entry, **{key: _followed(entry[key]) for key in ("link", "comments")}}
+    entry["enclosures"] = [item for item in entry["enclosures"] if _followed(item["url"])]
     payload = {key: entry[key] for key in names if entry[key]}
     if entry["html"] and entry["html"] != entry["description"]:
         payload["html"] = entry["html"]
-    site = {key: document[key] for key in ("title", "link") if document[key]}
+    site = {"title": document["title"], "link": _followed(document["link"])}
+    site = {key: text for key, text in site.items() if text}
     return Event(
         name,
         entry["text"],
@@ -112,6 +119,16 @@ def to_event(entry: Mapping[str, Any], name: str, document: Mapping[str, Any], *
         payload={**payload, "feed": {"name": feed, **site}},
         revision=_content(entry) if revisions else "once",
     )
+
+
+def _followed(link: str) -> str:
+    """The link, if it is one that people may follow: a click on `javascript:…` would run what a stranger wrote."""
+    return link if _WEB.match(link) else ""
+
+
+def _address(url: str) -> str:
+    """Stands for the address of a feed, and does not tell it."""
+    return f"sha256-{hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def _content(entry: Mapping[str, Any]) -> str:

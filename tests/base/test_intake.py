@@ -521,6 +521,24 @@ def test_after_a_reboot_the_newest_event_whose_file_is_nowhere_comes_again(home:
     assert [e["id"] for e in box.events()] == ["e2"]
 
 
+@pytest.mark.parametrize("what", ["bytes", "a folder", "a pipe"])
+def test_a_boot_that_cannot_be_read_is_another_one(home: Path, what: str) -> None:
+    box = Box(home)
+    for path in box.intake.accept([event("e1")]):
+        path.unlink()
+    noted = box.home.state_dir(NAME) / "boot"
+    noted.unlink()
+    if what == "bytes":
+        noted.write_bytes(b"\xff\xfe")
+    elif what == "a folder":
+        noted.mkdir()
+    else:
+        os.mkfifo(noted)
+    box.reopen()
+    box.intake.accept([event("e1")])
+    assert [e["id"] for e in box.events()] == ["e1"]
+
+
 @pytest.mark.parametrize("where", ["inbox", "claimed", "failed"])
 def test_after_a_reboot_an_event_that_is_somewhere_stays_known(home: Path, where: str) -> None:
     box = Box(home)

@@ -17,6 +17,7 @@ import yaml
 
 from connectors.base import control
 from connectors.base.errors import ConfigError, ConnectorError, InstanceLocked
+from connectors.base.files import read_json
 from connectors.base.home import Home
 from connectors.base.manager import CONNECTOR_REGISTRY, ConnectorManager, Workings
 from connectors.base.states import Clock
@@ -376,6 +377,21 @@ def test_an_edit_touches_only_what_it_changes_and_says_so(home: Path, start: Sta
     manager.expect("new: stopped (disabled)")
     manager.expect("same: restarted (options changed)")
     assert json.loads((home / "state" / "manager.json").read_text())["pid"] == manager.process.pid
+
+
+@pytest.mark.parametrize("how", ["gone", "truncated", "other"])
+def test_manager_json_is_written_again_when_it_is_not_what_was_written(home: Path, start: Start, how: str) -> None:
+    write_config(home, {"name": "one"})
+    manager, file = start(), home / "state" / "manager.json"
+    manager.pid("one")
+    wait_for(lambda: read_json(file).get("pid") == manager.process.pid)
+    if how == "truncated":
+        os.truncate(file, 0)
+    elif how == "other":
+        file.write_text('{"pid": 1}')
+    else:
+        file.unlink()
+    wait_for(lambda: read_json(file).get("pid") == manager.process.pid)
 
 
 @pytest.mark.parametrize(

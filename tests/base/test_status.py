@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base.home import Home
+from connectors.base.overview import overview
 from connectors.base.status import StatusFile
 
 
@@ -100,3 +101,13 @@ def test_it_is_private(home: Path) -> None:
     assert status.path.stat().st_mode & 0o777 == 0o600
     assert status.path.parent.stat().st_mode & 0o777 == 0o700
     status.close()
+
+
+def test_what_is_no_instance_has_no_row(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (tmp_path / "connectors.yml").write_text("connectors: []\n")
+    for folder in (home.state / "approvals", home.outbox("approvals"), home.state_dir("gone"), home.outbox("gone")):
+        folder.mkdir(parents=True)
+    for name in ("approvals", "gone"):
+        (home.outbox(name) / "m.json").write_text("{}")
+    assert [shown.name for shown in overview(home).instances] == ["gone"]

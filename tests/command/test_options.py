@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from connectors.base.checks.finding import Level
 from connectors.base.errors import ConfigError
 from connectors.command.connector import CommandConnector
 from connectors.command.options import CommandOptions
@@ -68,3 +69,11 @@ def test_a_program_that_is_not_there_is_named_before_anything_runs(home: Path) -
     ):
         with pytest.raises(ConfigError, match=why):
             place.here(**options).connect()
+
+
+def test_the_doctor_names_a_program_that_is_not_there(home: Path) -> None:
+    place = Place(home)
+    [finding] = place.here(command="cat", send_command="no-such-program-here").diagnose()
+    assert (finding.level, "send_command: there is no program" in finding.what) == (Level.ERROR, True)
+    [nowhere] = place.here(command="cat", cwd="nowhere").diagnose()
+    assert "is no folder" in nowhere.what

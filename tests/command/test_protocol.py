@@ -123,6 +123,8 @@ def test_checkpoints_states_and_answers_are_lines_of_their_own() -> None:
         ({"txt": "a"}, 'no field "txt" (did you mean "text"?)'),
         ({"text": 3}, "text must be a text"),
         ({"id": "", "text": "a"}, "id must be a text or a number"),
+        (b'{"id": "\\ud800", "text": "a"}', "half a character"),
+        (b'{"id": "\\udfff", "content": {"text": "a"}}', "half a character"),
         ({"id": True}, "id must be a text or a number"),
         ({"id": "1", "occurred_at": "yesterday", "author_type": "boss"}, "Invalid author_type 'boss'"),
         ({"id": "1", "occurred_at": "yesterday", "author_type": "boss"}, "occurred_at is no time"),

@@ -177,11 +177,11 @@ def test_it_says_itself_how_it_is(place: Place) -> None:
 
 
 def test_files_that_it_names_are_stored_and_those_that_are_not_there_are_named(place: Place) -> None:
-    (place.home.root / "picture.png").write_bytes(b"pixels")
     program = place.script("""
-        mkfifo pipe
-        echo '{"id": "1", "content": {"text": "look", "attachments": [{"path": "picture.png"}, {"path": "gone"}]}}'
-        echo '{"id": "2", "text": "too", "attachments": [{"path": "pipe", "name": "it"}]}'
+        cd "$MAILBOX_FILES"; mkfifo pipe; printf pixels >picture.png
+        at="{\\"path\\": \\"$MAILBOX_FILES"
+        echo '{"id": "1", "content": {"text": "look", "attachments": ['"$at/picture.png\\"}, $at/gone\\"}"]}}
+        echo '{"id": "2", "text": "too", "attachments": ['"$at/pipe\\", \\"name\\": \\"it\\"}"]}
         exec sleep 1000""")
     with place.run(command=program):
         wait_for(lambda: len(place.events) == 2)
@@ -190,6 +190,25 @@ def test_files_that_it_names_are_stored_and_those_that_are_not_there_are_named(p
     assert place.home.attachments in (place.home.root / picture["path"]).parents
     assert gone == {"name": "gone", "error": "No such file or directory"}
     assert place.events[1].content.attachments == [{"name": "it", "error": "it is no file"}]
+
+
+def test_a_file_of_the_home_is_refused_with_the_reason(place: Place) -> None:
+    place.home.env_file.write_text("TOKEN=s3cret")
+    program = place.script("""echo '{"id": "1", "text": "x", "attachments": [{"path": ".env"}]}'; exec sleep 1000""")
+    with place.run(command=program):
+        wait_for(lambda: place.events)
+    [entry] = place.events[0].content.attachments
+    assert entry == {"name": ".env", "error": "it is in no folder that files may come from (attachment_roots)"}
+    assert not list(place.home.attachments.rglob("*.env"))
+
+
+def test_a_program_that_has_closed_its_stdout_is_told_of(place: Place) -> None:
+    program = place.script("""echo '{"text": "last"}'; exec >&-; echo $$ >>notes; exec sleep 1000""")
+    with place.run(command=program) as running:
+        wait_for(lambda: place.status.get("state") == "failing", deadline_s=20)
+        assert "closed its stdout" in place.status["note"]
+        assert running.output.count("closed its stdout") == 1
+    assert place.texts == ["last"]
 
 
 def test_any_program_that_prints_json_lines_is_a_source(place: Place) -> None:

@@ -276,6 +276,7 @@ def test_a_hook_that_is_killed_has_said_it(home: Path) -> None:
         ("  \n", "nothing came on stdin"),
         ("{", "is not JSON"),
         ('{"a": "\x00"}', "is not JSON"),
+        ('{"a": 1e999}', "is not JSON"),
         ("[1]", "no JSON object"),
         ("null", "no JSON object"),
         ("[" * 100_000, "is not JSON"),
@@ -315,11 +316,9 @@ def test_a_pipe_that_nobody_closes_holds_nobody_up(agent: Agent) -> None:
     "arguments",
     [
         [],
-        ["agent", "strat"],
-        ["agent", "start", "stop"],
-        ["agent", "--no-such-option"],
-        ["agent", "--timeout", "soon"],
         ["nobody"],
+        ["../agent"],
+        ["manager"],
         ["agent", "--seed-home", "/nonexistent"],
         ["agent", "--seed-home"],
     ],
@@ -332,15 +331,79 @@ def test_a_wrong_call_is_named_and_is_no_failure(agent: Agent, arguments: list[s
     assert "hint: " in found.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["strat"], "'strat' is none of start, stop, active"),
+        (["start", "stop"], "'start stop' is none of"),
+        (["--no-such-option"], "'--no-such-option' is none of"),
+        (["--exit-status", "soon"], "--exit-status 'soon' is no number"),
+        (["--exit-status", ""], "--exit-status '' is no number"),
+        (["--timeout", "soon"], "--timeout 'soon' is not from 0.1 to 60"),
+        (["--timeout", "nan"], "--timeout 'nan' is not from 0.1 to 60"),
+    ],
+)
+def test_what_is_wrong_in_a_call_is_ignored_aloud_and_the_event_is_kept(
+    agent: Agent, arguments: list[str], named: str
+) -> None:
+    said = say(agent, START, *arguments)
+    assert named in said
+    assert "ignored" in said
+    assert "kept:" in said
+    assert len(agent.waiting) == 1
+
+
+@pytest.mark.parametrize(
+    "broken", ["connectors: [", "", None, '{"connectors": [{"nam": "agent", "type": "claude-code"}]}', "option"]
+)
+def test_a_configuration_in_error_keeps_the_event_until_it_is_mended(agent: Agent, broken: str | None) -> None:
+    agent.home.make_common()
+    if broken == "option":
+        agent.configure({**agent.entry, "prot": 1})
+    elif broken is None:
+        agent.home.config_file.unlink()
+    else:
+        agent.home.config_file.write_text(broken)
+    assert say(agent, START).startswith("kept:")
+    assert len(agent.waiting) == 1
+    agent.configure(agent.entry)
+    with agent.run() as running:
+        wait_for(lambda: not agent.waiting)
+        running.connected()
+    assert agent.phases == ["started"]
+
+
+def test_what_was_kept_under_the_type_goes_to_its_instance_with_the_next_hook(agent: Agent) -> None:
+    text = agent.home.config_file.read_text()
+    agent.home.config_file.write_text("connectors: [")
+    assert say(agent, START, name="claude-code").startswith("kept:")
+    assert agent.waiting == []
+    agent.home.config_file.write_text(text)
+    assert say(agent, {**START, "hook_event_name": "Stop"}, name="claude-code").startswith("kept:")
+    assert len(agent.waiting) == 2
+
+
+def test_a_body_above_max_bytes_is_told_at_once_and_not_called_kept(home: Path) -> None:
+    agent = Agent(home, max_bytes=100)
+    said = say(agent, {**START, "summary": "x" * 100})
+    assert "larger than 100 bytes" in said
+    assert "kept" not in said
+
+
+def test_a_closed_stdin_is_an_empty_one(agent: Agent) -> None:
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", *PROGRAM, "hook", "agent"]
+    environ = {**os.environ, "MAILBOX_HOME": str(agent.home.root)}
+    found = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=DEADLINE_S, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+    assert found.stderr.startswith("error: nothing came on stdin")
+    assert "Errno" not in found.stderr
+
+
 def test_an_instance_that_cannot_be_told_says_why_and_nothing_is_left(home: Path) -> None:
     agent = Agent(home, "cli", port=None, secret=None)
     assert "does not listen" in say(agent, START)
     agent.configure({**agent.entry, "type": "claude-code", "enabled": False})
     assert "disabled" in say(agent, START)
-    agent.configure({**agent.entry, "type": "claude-code", "prot": 1})
-    assert "prot" in say(agent, START)
-    agent.home.config_file.write_text("connectors: [")
-    assert "connectors.yml" in say(agent, START)
     assert agent.waiting == []
 
 

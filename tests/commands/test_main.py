@@ -136,6 +136,16 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code(home: Path) -> None:
     assert (process.returncode, output) == (78, b"")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("verb", "code"), [("status --json", 1), ("types", 0), ("explain --nothing", 2)])
+def test_what_the_caller_closed_is_no_failure(box: Path, closed: str, verb: str, code: int) -> None:
+    line = f'exec "$@" {verb} {closed}'
+    result = subprocess.run(["sh", "-c", line, "sh", *PROGRAM], cwd=box, capture_output=True, text=True, check=False)
+
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def _event(number: int) -> bytes:
     return json.dumps(
         {

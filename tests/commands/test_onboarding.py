@@ -220,6 +220,15 @@ def test_add_writes_a_feed_and_says_what_else_is_to_be_done(hub: Path) -> None:
     assert "2 of 2" in done("validate", home=hub)
 
 
+def test_add_writes_an_entry_of_any_list_of_mappings(home: Path) -> None:
+    (home / "connectors.yml").write_text("connectors: []\n")
+    refused = connectors("add", "cron", "schedules=daily", home=home)
+    assert refused.returncode == 78
+    assert 'option "schedules.0" must be a mapping, as in schedules: [{name: …, schedule: …}]' in refused.stderr
+    text = done("add", "cron", "timezone=Europe/Berlin", "schedules.name=often", "schedules.schedule=5m", home=home)
+    assert '  timezone: Europe/Berlin\n  schedules:\n  - name: often\n    schedule: "5m"\n' in text
+
+
 # ── credentials ───────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -147,6 +147,28 @@ def test_a_clock_that_is_set_back_makes_no_time_come_twice(home: Path) -> None:
         assert dues(home) == [*before, "2026-01-01T09:40:00Z"]
 
 
+@pytest.mark.parametrize("back_s", [2 * HOUR, 400 * 24 * HOUR])
+def test_a_clock_that_is_set_back_silences_nothing(home: Path, back_s: float) -> None:
+    clock = Clock("2026-01-01T12:00:01")
+    with opened(home, clock, daily("often", "5s")) as connector:
+        [turn] = connector._turns
+        connector.sync()
+        clock.now += 5
+        connector.sync()
+        before = dues(home)
+        clock.now -= back_s
+        assert turn.due_in_s() <= 0
+        connector.sync()
+        assert 0 < turn.due_in_s() <= 5
+        shown = datetime.fromisoformat(turn.in_words(turn.once.note())["next_run"]).timestamp()
+        assert clock.now < shown <= clock.now + 5
+        clock.now += 5
+        assert turn.due_in_s() <= 0
+        connector.sync()
+        assert len(dues(home)) == len(before) + 1
+        assert at(dues(home)[-1].removesuffix("Z")) <= clock.now
+
+
 def test_after_a_clock_that_was_years_ahead_schedules_go_on(home: Path) -> None:
     clock = Clock("2026-01-01T08:59")
     with opened(home, clock) as connector:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from connectors.base.checks.finding import Level, Look
+from connectors.base.checks.machine import disk
+from connectors.base.checks.processes import stores
+from connectors.base.settings import Config, Limits
 from tests.faults.account import World, running, status
 from tests.helpers import missing, wait_for
 
@@ -90,6 +95,41 @@ def test_a_disk_that_is_full_to_the_last_byte_loses_nothing_in_either_direction(
         wait_for(lambda: status(small)["state"] == "connected")
     small.check_at_the_end()
     assert sorted(small.sends()) == [f"text {number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("before", ["closed cleanly", "new"])
+def test_a_start_on_a_disk_that_is_full_to_the_last_byte_waits_for_room(small: World, before: str) -> None:
+    small.offer("first")
+    if before == "closed cleanly":
+        with running(small):
+            wait_for(lambda: small.acked() == ["first"])
+            wait_for(lambda: status(small)["state"] == "connected")
+    small.offer("second")
+    ballast = fill_up(small)
+    with running(small) as process:
+        wait_for(lambda: "the start waits: the disk is full" in small.log.read_text() or process.poll() is not None)
+        assert process.poll() is None, small.log.read_text()
+        ballast.unlink()
+        wait_for(lambda: small.acked() == ["first", "second"])
+        wait_for(lambda: status(small)["state"] == "connected")
+        assert process.poll() is None
+    small.check_at_the_end()
+
+
+def test_a_store_on_a_full_disk_is_not_called_damaged(small: World) -> None:
+    small.offer("first")
+    with running(small):
+        wait_for(lambda: small.acked() == ["first"])
+    fill_up(small)
+    found = list(stores(Look(small.home, Config(), time.time())))
+    assert [(one.level, "the disk is full" in one.what) for one in found] == [(Level.WARNING, True)]
+
+
+def test_doctor_says_that_a_disk_is_full_whatever_the_limit_is(small: World) -> None:
+    small.home.make(small.home.messages)
+    fill_up(small)
+    found = list(disk(Look(small.home, Config(limits=Limits(min_free_bytes=0)), time.time())))
+    assert [(one.level, one.what) for one in found][:1] == [(Level.ERROR, "the disk is full: 0 bytes are free")]
 
 
 def test_a_stop_while_the_disk_is_full_is_a_clean_end(small: World) -> None:

@@ -24,6 +24,8 @@ def test_an_object_is_read() -> None:
         b"{",
         b'{"a": NaN}',
         b'{"a": -Infinity}',
+        b'{"a": 1e999}',
+        b'{"a": [-1e999]}',
         b"\xef\xbb\xbf{}",
         b"\xff",
         b"{}{}",
@@ -54,6 +56,20 @@ def test_a_form_gives_its_fields_and_a_payload_in_it_is_json() -> None:
     assert parse(b' {"a": 1}', form) == {"a": 1}  # curl -d
     with pytest.raises(BadBody):
         parse(b"&".join(b"a=%d" % n for n in range(5000)), form)
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("body", [b"[]", b' ["x"]', b'"x"'])
+def test_json_that_is_no_object_is_told_that_one_is_needed_also_by_curl(body: bytes, media_type: str) -> None:
+    with pytest.raises(BadBody, match="Invalid JSON payload: an object is needed"):
+        parse(body, media_type)
+
+
+def test_null_is_told_that_an_object_is_needed_and_a_scalar_form_what_a_form_is() -> None:
+    with pytest.raises(BadBody, match="an object is needed"):
+        parse(b"null")
+    with pytest.raises(BadBody, match="Invalid form: neither fields such as a=b nor a JSON object"):
+        parse(b"null", "application/x-www-form-urlencoded")
 
 
 def test_a_dotted_path_is_looked_up_and_never_fails() -> None:

@@ -46,6 +46,17 @@ def test_what_is_young_is_left_to_who_posts_it(box: Spool) -> None:
     assert young.exists()
 
 
+def test_what_waits_under_another_name_can_be_adopted(box: Spool, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = Spool(tmp_path / "other")
+    box.put(b"own")
+    box.adopt(other)
+    other.put(b"told")
+    box.adopt(other)
+    assert sorted(taken(box)) == [b"own", b"told"]
+    assert taken(other) == []
+
+
 def test_what_cannot_be_written_now_stays(box: Spool) -> None:
     box.put(b"one")
     box.put(b"two")

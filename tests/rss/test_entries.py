@@ -115,6 +115,19 @@ def test_an_event_says_what_the_entry_says() -> None:
     assert isinstance(check(event, ("item.published",)), Checked)
 
 
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "file:///etc/passwd"]
+)
+def test_a_link_that_nobody_may_follow_is_left_out(link: str) -> None:
+    entry = {"guid": "1", "title": "a", "link": link, "comments": link}
+    data = feed(entry, more=f"<link>{link}</link>").replace(b"</item>", f'<enclosure url="{link}"/></item>'.encode())
+    document = read(data, URL)
+    event = to_event(document["entries"][0], "1", document, feed="lwn", revisions=True)
+    assert event.source_url is None
+    assert not {"link", "comments", "enclosures"} & set(event.payload)
+    assert event.payload["feed"] == {"name": "lwn", "title": "News"}
+
+
 def test_an_enclosure_is_named_with_its_type() -> None:
     data = feed("1").replace(b"</item>", b'<enclosure url="/a.mp3" type="audio/mpeg" length="7"/></item>')
     [entry] = read(data, URL)["entries"]
@@ -148,6 +161,14 @@ def test_a_checkpoint_that_is_none_of_ours_is_a_first_look(data: Any) -> None:
     memory = Memory.read(data, URL)
     assert Memory.read(memory.to_json(), URL) == memory
     take(read_feed("a"), memory, feed="news", first_run="new", revisions=True)
+
+
+def test_no_secret_of_an_address_is_in_the_checkpoint() -> None:
+    url = f"{URL}?token=s3cret"
+    _, memory = take(read_feed("a"), Memory(url, moved=f"{url}2"), feed="news", first_run="new", revisions=True)
+    assert "s3cret" not in str(memory.to_json())
+    assert Memory.read(memory.to_json(), url).looked
+    assert Memory.read({**memory.to_json(), "url": url}, url).looked  # as it was written before
 
 
 def test_another_address_is_another_feed() -> None:

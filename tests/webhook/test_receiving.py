@@ -379,6 +379,15 @@ def test_one_connection_serves_many_requests_and_pipelined_ones(home: Path) -> N
         assert len(hook.events) == 3
 
 
+def test_what_is_no_http_is_answered_in_json(home: Path) -> None:
+    with Hook(home) as hook:
+        for data in (b"hello there\r\n\r\n", b"POST /webhook/hook HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n"):
+            head_of, _, body = hook.raw(data).partition(b"\r\n\r\n")
+            assert head_of.startswith(b"HTTP/1.1 400 ")
+            assert b"content-type: application/json" in head_of.lower()
+            assert json.loads(body)["error"] == "Invalid HTTP request received."
+
+
 def test_a_port_is_free_for_the_next_start_at_once(home: Path) -> None:
     port = free_port()
     for n in range(3):

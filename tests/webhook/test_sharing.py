@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,16 @@ def test_when_another_is_killed_the_front_says_later_and_the_rest_is_untouched(p
     assert port.post("a", "a1") == 200
     port.start("b").connected()
     assert port.post("b", "b1") == 200
+
+
+def test_a_path_in_percent_signs_is_the_path_it_means(port: Port) -> None:
+    port.start("a").connected()
+    port.start("b").connected()
+    for number, (path, status) in enumerate([("%62", 200), ("%61", 200), ("%7A", 404), ("b%3F", 404)]):
+        with closing(http.client.HTTPConnection("127.0.0.1", port.number, timeout=20)) as connection:
+            connection.request("POST", f"/webhook/{path}", b"{}", signed(b"{}", f"d{number}"))
+            assert connection.getresponse().status == status, path
+    assert (port.got("a"), port.got("b")) == (["d1"], ["d0"])
 
 
 def test_a_connection_outlives_the_front_that_handed_it_over(port: Port) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from connectors.base.checks import mountinfo
 from connectors.base.checks.finding import Finding, Level, Look, entries, is_folder, shell
+from connectors.base.obstacle import LEAST_BYTES
 from connectors.base.readers import event_names
 from connectors.base.watch import Watch, remote_file_system
 
@@ -27,7 +28,10 @@ def disk(look: Look) -> Iterator[Finding]:
     status = os.statvfs(folder)
     free, least = status.f_bavail * status.f_frsize, look.config.limits.min_free_bytes
     where = str(folder)
-    if free < least:
+    if free < LEAST_BYTES:
+        what = f"the disk is full: {free} bytes are free"
+        yield Finding(Level.ERROR, "disk", what, where, "make room on this disk")
+    elif free < least:
         what = f"{free // 1_000_000} MB are free; below {least // 1_000_000} MB (min_free_bytes) receiving pauses"
         yield Finding(Level.ERROR, "disk", what, where, shell("connectors", "prune", "--seed-home", look.home.root))
     elif free < 5 * least:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from connectors.base import queries
 from connectors.base.checks.finding import Finding, Level, Look, shell
 from connectors.base.files import read_json
+from connectors.base.obstacle import Obstacle
 from connectors.base.overview import is_locked, overview
 
 
@@ -48,8 +49,11 @@ def stores(look: Look) -> Iterator[Finding]:
     """SQLite's own quick check of every store."""
     for name in queries.stores(look.home):
         said = queries.quick_check(look.home, name)
-        if said != "ok":
-            path = look.home.state_dir(name) / "store.db"
+        path = look.home.state_dir(name) / "store.db"
+        if isinstance(said, Obstacle):
+            what = f"the store of {name} cannot be looked at: {said.text}"
+            yield Finding(Level.WARNING, "stores", what, str(path), said.hint)
+        elif said != "ok":
             fix = (
                 f"{shell('connectors', 'stop', name)}, then put the file of a backup there; or move it away: then "
                 "redelivered events come twice, and outgoings in .sending/ may be sent twice"
