@@ -60,6 +60,12 @@ def process(world: World) -> Iterator[subprocess.Popen[bytes]]:
         child.wait()
 
 
+def is_suspended(pid: int) -> bool:
+    """Whether all of its threads are (proc_pid_stat(5): the state comes after the name in parentheses)."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+
+
 def story(root: Path, case: Case, refuse: Refuse) -> None:
     """One process meets the folders that refuse and is killed; the next one meets them at its start, and goes on."""
     world = World(root)
@@ -71,6 +77,8 @@ def story(root: Path, case: Case, refuse: Refuse) -> None:
                 lambda: world.acked() == ["e1"] and ended(world) == {"a.json"}, what=f"{case.folders}: all is well"
             )
             first.send_signal(signal.SIGSTOP)
+            # The other threads run on until one of them has taken the signal.
+            wait_for(lambda: is_suspended(first.pid))
             world.offer("e2", "held-1", "batch-1", "batch-2")
             world.drop("b.json", "b", "C2")
             world.drop("c.json", "reject c", "C3")

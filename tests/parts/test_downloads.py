@@ -351,7 +351,8 @@ def test_killed_at_every_step_no_event_is_lost_or_comes_twice(
             wait_for(lambda: not staged(home))
             with_file, behind = arrived(home)
             assert ("with a file" in with_file.read_text(), "behind it" in behind.read_text()) == (True, True)
-            assert with_file.stat().st_ctime_ns < behind.stat().st_ctime_ns, "published in this order"
+            # The kernel's clock for this has ticks of some ms.
+            assert with_file.stat().st_ctime_ns <= behind.stat().st_ctime_ns, "published in this order"
             assert published(home, "with a file")[0]["path"]
 
 
