@@ -107,8 +107,10 @@ class BadMessage(Rejected):
 
 
 def _seconds(value: object) -> float | None:
+    if not isinstance(value, int | float | str):
+        return None
     try:
-        seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
+        seconds = float(value)
+    except (ValueError, OverflowError):
         return None
     return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -70,8 +70,8 @@ class CronConnector(SourceConnector):
     connector_type = "cron"
     version = "1"
     setup_help = "Nothing is needed but a list of schedules in connectors.yml."
-    # Each of its schedules has what a source has one of.
-    Options: ClassVar[type[options.Options]] = CronOptions  # type: ignore[assignment]
+    # Each of its schedules has what a source has one of; so they are no SourceOptions, which the base class promises.
+    Options: ClassVar[type[options.Options]] = CronOptions  # type: ignore[assignment]  # see above
 
     #: When the next tick of any schedule is due; None until the checkpoint was looked at.
     upcoming: float | None = None

@@ -75,7 +75,7 @@ class Fetcher:
             async with (
                 asyncio.timeout(feed.timeout_s),
                 # No proxy: it would do the resolving. One limit is for all of it.
-                httpx.AsyncClient(verify=self._context, timeout=None, trust_env=False) as client,  # noqa: S113
+                httpx.AsyncClient(verify=self._context, timeout=None, trust_env=False) as client,  # noqa: S113 - above
             ):
                 return await self._follow(client, httpx.URL(url), feed, headers)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:

@@ -65,7 +65,7 @@ def read(data: bytes, url: str, content_type: str = "") -> dict[str, Any]:
 
 
 def _library() -> Any:
-    import feedparser  # type: ignore[import-untyped]
+    import feedparser  # type: ignore[import-untyped]  # it ships no types
 
     # It makes a guid like "17" an address, which changes with that of the feed. But a guid is compared, never followed
     # (RFC 4287, 4.2.6.1, and RSS 2.0, <guid>).
